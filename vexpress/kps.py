@@ -1,0 +1,79 @@
+"""V-Kps: left eye, right eye and nose of a face, frame by frame. They are what moves the head."""
+
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+ASPECT_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class Kps:
+    """
+    points:        (F, 3, 2) left eye, right eye, nose as seen in the picture; x, y in pixels, float32
+    width, height: of the picture the pixels belong to
+    fps:           frames per second
+    detector:      what found the points, if known; two detectors differ by a constant bias
+    """
+
+    points: Tensor
+    width: int
+    height: int
+    fps: float = 30.0
+    detector: str | None = None
+
+    def __post_init__(self):
+        shape = tuple(self.points.shape)
+        if len(shape) != 3 or shape[1:] != (3, 2) or shape[0] == 0:
+            raise ValueError(f"V-Kps points have the shape {shape}, not (frames, 3, 2).")
+        broken = (~self.points.isfinite()).flatten(1).any(1)
+        if broken.any():
+            frame = int(broken.nonzero()[0])
+            raise ValueError(f"Frame {frame} of the V-Kps has a point that is not a finite number.")
+        if self.width < 1 or self.height < 1:
+            raise ValueError(f"V-Kps need a picture of at least 1x1 pixels, not {self.width}x{self.height}.")
+        if not 0 < self.fps < float("inf"):
+            raise ValueError(f"V-Kps need a frame rate above 0, not {self.fps}.")
+        object.__setattr__(self, "points", self.points.detach().to("cpu", torch.float32))
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def scaled(self, width: int, height: int) -> "Kps":
+        """The same face in a picture of another size but the same shape."""
+        check_same_aspect((self.width, self.height), (width, height))
+        scale = torch.tensor([width / self.width, height / self.height])
+        return replace(self, points=self.points * scale, width=width, height=height)
+
+    def expanded(self, frames: int) -> "Kps":
+        """A single frame stands for the whole clip; a track must have as many frames as the clip."""
+        if len(self) not in (1, frames):
+            raise ValueError(f"{len(self)} frames of V-Kps do not fit a clip of {frames} frames.")
+        return replace(self, points=self.points.expand(frames, 3, 2))
+
+    def interpolated(self, frames: int) -> "Kps":
+        """The first `frames` frames stretched to that number, as the reference implementation does."""
+        track = self.points[:frames].flatten(1).T[None]  # (F, 3, 2) -> (1, 6, F)
+        track = F.interpolate(track, size=frames, mode="linear", align_corners=False)
+        return replace(self, points=track[0].T.reshape(frames, 3, 2))
+
+    def resampled(self, frames: int, fps: float) -> "Kps":
+        """The same movement at another frame rate; longer is cut, shorter holds its last frame."""
+        position = torch.arange(frames, dtype=torch.float64) * self.fps / fps
+        position = position.clamp(max=len(self) - 1)
+        before = position.long()
+        after = (before + 1).clamp(max=len(self) - 1)
+        weight = (position - before).float()[:, None, None]
+        return replace(self, points=torch.lerp(self.points[before], self.points[after], weight), fps=fps)
+
+
+def check_same_aspect(size: tuple[int, int], target: tuple[int, int]) -> None:
+    """Refuses to squash a face; sizes are (width, height)."""
+    (width, height), (target_width, target_height) = size, target
+    if abs(width * target_height / (height * target_width) - 1) > ASPECT_TOLERANCE:
+        raise ValueError(
+            f"{width}x{height} cannot become {target_width}x{target_height}: the aspect ratios differ by "
+            "more than 1 %, so cut the face out with VExpressCropFace first."
+        )
