@@ -1,0 +1,25 @@
+"""Puts the real ComfyUI first on the path, on the CPU; without COMFYUI_PATH this folder is skipped."""
+
+import os
+import sys
+
+import pytest
+
+COMFYUI_PATH = os.environ.get("COMFYUI_PATH")
+
+if COMFYUI_PATH:
+    sys.path.insert(0, COMFYUI_PATH)
+    from comfy.cli_args import args
+
+    args.cpu = True
+
+collect_ignore_glob = [] if COMFYUI_PATH else ["*"]
+
+
+@pytest.fixture(autouse=True)
+def no_gradients():
+    """As ComfyUI runs its nodes."""
+    import torch
+
+    with torch.inference_mode():
+        yield

@@ -1,0 +1,52 @@
+"""Portrait, voice and V-Kps as ComfyUI's CONDITIONING."""
+
+import comfy.utils
+import torch
+from torch import Tensor
+
+from ..audio import AudioTokens
+from ..kps import Kps, check_same_aspect
+from ..model.unet import AttentionWeights
+from .loader import LoadedReferenceNet
+from .model import CONDITION, Condition, Portrait
+
+
+def encode_reference(reference_net: LoadedReferenceNet, vae, image: Tensor, width: int, height: int) -> Portrait:
+    """Let ReferenceNet read one portrait. image: (1, H, W, 3) in 0..1; width, height: pixels of the video"""
+    if len(image) != 1:
+        raise ValueError(f"image holds {len(image)} pictures: connect one portrait.")
+    if width % 8 or height % 8:
+        raise ValueError(f"{width} x {height} pixels: width and height must be multiples of 8.")
+    latents = vae.encode(fit(image[..., :3], width, height))
+    return Portrait(reference_net.reference_features(latents[:1]), width, height)
+
+
+def fit(image: Tensor, width: int, height: int) -> Tensor:
+    """Resize, never crop or distort: (B, H, W, C) -> (B, height, width, C)"""
+    _, source_height, source_width, _ = image.shape
+    check_same_aspect("The image", (source_width, source_height), (width, height))
+    if (source_width, source_height) == (width, height):
+        return image
+    return comfy.utils.common_upscale(image.movedim(-1, 1), width, height, "lanczos", "disabled").movedim(1, -1)
+
+
+def condition(portrait: Portrait, audio: AudioTokens, kps: Kps, weights: AttentionWeights) -> tuple[list, list, dict]:
+    """Positive and negative CONDITIONING, and the empty LATENT of the clip."""
+    frames = len(audio.tokens)
+    kps = kps.scaled(portrait.width, portrait.height)
+    if len(kps.points) not in (1, frames):
+        raise ValueError(
+            f"kps has {len(kps.points)} frames, audio_tokens {frames}: set RetargetKps's frames to the "
+            "frames that EncodeAudio returns."
+        )
+    kps = kps.expanded(frames)
+    size = (frames, portrait.width, portrait.height)
+    positive = Condition(portrait.features, kps, weights, *size)
+    negative = Condition(None, None, weights, *size)
+    silence = torch.zeros(1).expand_as(audio.tokens)  # no voice at all, which is not a silent voice
+    latent = torch.zeros(1).expand(frames, 4, portrait.height // 8, portrait.width // 8)
+    return (
+        [[audio.tokens, {CONDITION: positive}]],
+        [[silence, {CONDITION: negative}]],
+        {"samples": latent},
+    )

@@ -1,0 +1,35 @@
+"""Context windows on a MODEL: ComfyUI's own handler, set as V-Express was made for."""
+
+import comfy.context_windows as windows
+import comfy.model_patcher
+
+from .model import VExpress
+
+LENGTH, OVERLAP = 24, 4  # frames, as released
+
+
+def set_context(model: comfy.model_patcher.ModelPatcher, length: int = LENGTH, overlap: int = OVERLAP):
+    """A clone of `model` that samples clips of any length in windows of `length` frames, `overlap` of them shared."""
+    most = require_vexpress(model).diffusion_model.max_frames
+    if length > most:
+        raise ValueError(f"A window of {length} frames is longer than the {most} the motion modules know.")
+    if overlap >= length:
+        raise ValueError(f"An overlap of {overlap} frames leaves a window of {length} nothing of its own.")
+    model = model.clone()
+    model.model_options["context_handler"] = windows.IndexListContextHandler(
+        windows.get_matching_context_schedule(windows.ContextSchedules.STATIC_STANDARD),
+        windows.get_matching_fuse_method(windows.ContextFuseMethods.FLAT),
+        context_length=length,
+        context_overlap=overlap,
+        dim=0,
+        causal_window_fix=False,  # it would put a 25th frame before every window but the first
+    )
+    windows.create_prepare_sampling_wrapper(model)  # memory is needed for one window, not for the clip
+    return model
+
+
+def require_vexpress(model: comfy.model_patcher.ModelPatcher) -> VExpress:
+    """The V-Express model inside a MODEL, or one sentence if it is something else."""
+    if not isinstance(model.model, VExpress):
+        raise ValueError(f"model is a {type(model.model).__name__}, not V-Express: connect V-Express Loader.")
+    return model.model

@@ -1,0 +1,118 @@
+"""V-Express as one of ComfyUI's models: how its conditions travel, and what its UNet is given."""
+
+from typing import NamedTuple
+
+import comfy.conds
+import comfy.supported_models
+import torch
+from comfy.model_base import BaseModel, ModelType
+from torch import Tensor
+
+from ..draw import draw_kps
+from ..kps import Kps
+from ..model.reference import ReferenceFeatures
+from ..model.unet import AttentionWeights, VExpressUNet
+
+CONDITION = "vexpress"  # where a CONDITIONING keeps its Condition
+
+
+class Portrait(NamedTuple):
+    """What ReferenceNet saw in the reference image; the value of a VEXPRESS_REFERENCE socket."""
+
+    features: ReferenceFeatures
+    width: int  # pixels
+    height: int
+
+
+class Condition(NamedTuple):
+    """What a CONDITIONING carries beside the audio tokens. Unconditional frames have neither portrait nor V-Kps."""
+
+    reference: ReferenceFeatures | None
+    kps: Kps | None
+    weights: AttentionWeights
+    frames: int
+    width: int  # pixels
+    height: int
+
+
+class PerCond(comfy.conds.CONDRegular):
+    """A value that each cond of a batch has for itself, or lacks; batched, it becomes a tuple. Never repeated per frame."""
+
+    def process_cond(self, batch_size: int, **kwargs) -> "PerCond":
+        return self
+
+    def can_concat(self, other: "PerCond") -> bool:
+        return True
+
+    def concat(self, others: list["PerCond"]) -> tuple:
+        return (self.cond, *(other.cond for other in others))
+
+    def size(self) -> list[int]:
+        return [1]
+
+
+class VExpress(BaseModel):
+    """The denoising UNet under ComfyUI's sampling: v-prediction with zero terminal SNR."""
+
+    def __init__(self, model_config, model_type=ModelType.V_PREDICTION, device=None):
+        super().__init__(model_config, model_type, device=device, unet_model=VExpressUNet)
+
+    def extra_conds(self, **kwargs) -> dict:
+        condition = kwargs.get(CONDITION)
+        if condition is None:
+            raise ValueError(
+                f"The {kwargs['prompt_type']} conditioning is not V-Express's: connect V-Express Conditioning."
+            )
+        check_latents(kwargs["noise"], condition)
+        return {
+            **super().extra_conds(**kwargs),
+            "reference": PerCond(self._on_device(condition.reference, kwargs["device"])),
+            "kps": PerCond(condition.kps),
+            "weights": comfy.conds.CONDConstant(condition.weights),
+        }
+
+    def _on_device(self, reference: ReferenceFeatures | None, device) -> ReferenceFeatures | None:
+        if reference is None:
+            return None
+        dtype = self.get_dtype_inference()
+        return {block: features.to(device, dtype) for block, features in reference.items()}
+
+    def resize_cond_for_context_window(self, cond_key, cond_value, window, x_in, device, retain_index_list=()):
+        if cond_key == "kps" and cond_value.cond is not None:
+            return PerCond(cond_value.cond.at(window.index_list))
+        return cond_value if isinstance(cond_value, PerCond) else None
+
+    def _apply_model(self, x: Tensor, t: Tensor, *args, kps: tuple[Kps | None, ...], **kwargs) -> Tensor:
+        """x: (B*F, 4, h, w); kps: per cond, the V-Kps of the window's frames"""
+        images = tuple(None if track is None else kps_images(track).to(x.device) for track in kps)
+        return super()._apply_model(x, t, *args, kps_images=images, **kwargs)
+
+
+def kps_images(kps: Kps) -> Tensor:
+    """Drawn V-Kps, (F, 3, H, W) uint8; (1, 3, H, W) when the head stands still."""
+    points = kps.points[:1] if (kps.points == kps.points[0]).all() else kps.points
+    return draw_kps(points, kps.width, kps.height).movedim(-1, 1)
+
+
+def check_latents(noise: Tensor, condition: Condition) -> None:
+    """Raise where the latents to be sampled, (F, 4, h, w), are not those the condition was made for."""
+    frames, _, height, width = noise.shape
+    if (frames, width * 8, height * 8) != (condition.frames, condition.width, condition.height):
+        raise ValueError(
+            f"The latent has {frames} frames of {width * 8} x {height * 8} pixels, the conditioning "
+            f"{condition.frames} of {condition.width} x {condition.height}: "
+            "connect the latent of V-Express Conditioning."
+        )
+
+
+class VExpressSD15(comfy.supported_models.SD15):
+    """ComfyUI's description of the model: SD 1.5's latents, previews and LoRA names, V-Express's schedule."""
+
+    sampling_settings = {"zsnr": True}
+    supported_inference_dtypes = [torch.float16, torch.bfloat16, torch.float32]
+
+    def model_type(self, state_dict, prefix="") -> ModelType:
+        return ModelType.V_PREDICTION
+
+    def get_model(self, state_dict, prefix="", device=None) -> VExpress:
+        return VExpress(self, device=device)

@@ -1,0 +1,47 @@
+"""What a checkpoint is made of, read off the shapes of its weights."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+POSITIONAL_TABLE = "pos_encoder.pe"
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    """Sizes of an SD 1.5 UNet in the diffusers layout; the defaults are the released model."""
+
+    channels: tuple[int, ...] = (320, 640, 1280, 1280)
+    layers: int = 2
+    attention: tuple[bool, ...] = (True, True, True, False)
+    context_width: int = 768
+    latent_channels: int = 4
+    heads: int = 8
+
+    @classmethod
+    def of(cls, weights: Mapping[str, Tensor]) -> "UNetConfig":
+        """Read the sizes of a UNet whose weights carry diffusers' names."""
+        levels = range(1 + max(int(level) for level in re.findall(r"down_blocks\.(\d+)\.", " ".join(weights))))
+        to_k = "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight"
+        return cls(
+            channels=tuple(weights[f"down_blocks.{i}.resnets.0.conv2.weight"].shape[0] for i in levels),
+            layers=sum(f"down_blocks.0.resnets.{i}.conv1.weight" in weights for i in range(16)),
+            attention=tuple(f"down_blocks.{i}.attentions.0.norm.weight" in weights for i in levels),
+            context_width=weights[to_k].shape[1],
+            latent_channels=weights["conv_in.weight"].shape[1],
+        )
+
+
+def guider_channels(weights: Mapping[str, Tensor]) -> tuple[int, ...]:
+    """Channels of the V-Kps guider's stages, (16, 32, 96, 256) as released."""
+    stages = [weights["conv_in.weight"].shape[0]]
+    while f"blocks.{2 * len(stages) - 1}.weight" in weights:
+        stages.append(weights[f"blocks.{2 * len(stages) - 1}.weight"].shape[0])
+    return tuple(stages)
+
+
+def longest_window(weights: Mapping[str, Tensor]) -> int:
+    """Frames that the motion modules have positions for, 32 as released."""
+    return min(table.shape[1] for key, table in weights.items() if key.endswith(POSITIONAL_TABLE))
