@@ -1,0 +1,60 @@
+"""
+Small networks that stand in for the released files where those are not at hand: same layout, same names,
+random weights built by rule. Everything runs through them as through the real ones; the pictures mean nothing.
+"""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..vexpress.tiny import rule_built_weights
+from . import model_shapes
+from .model_shapes import TINY
+
+DENOISING_UNET = "vexpress/denoising_unet.bin"
+MOTION_MODULE = "vexpress/motion_module.bin"
+REFERENCE_NET = "vexpress/reference_net.bin"
+V_KPS_GUIDER = "vexpress/v_kps_guider.bin"
+AUDIO_PROJECTION = "vexpress/audio_projection.bin"
+AUDIO_ENCODER = "audio_encoders/wav2vec2-base-960h.safetensors"
+VAE = "vae/sd-vae-ft-mse.safetensors"
+RELEASED = [DENOISING_UNET, MOTION_MODULE, REFERENCE_NET, V_KPS_GUIDER, AUDIO_PROJECTION, AUDIO_ENCODER, VAE]
+
+
+def write_tiny_models(models: Path) -> None:
+    """Fills a folder laid out as ComfyUI's `models/`; the audio encoder's config, written last, ends it."""
+    config = (models / AUDIO_ENCODER).with_suffix(".json")
+    if config.exists():
+        return
+    for file in RELEASED:
+        (models / file).parent.mkdir(parents=True, exist_ok=True)
+    for file in (DENOISING_UNET, MOTION_MODULE, REFERENCE_NET, V_KPS_GUIDER, AUDIO_PROJECTION):
+        torch.save(tiny_weights(Path(file).stem), models / file)
+    save_file(_hub_names(tiny_weights("wav2vec2")), models / AUDIO_ENCODER)
+    save_file(_taesd(), models / VAE)
+    config.write_text(json.dumps(model_shapes.wav2vec2_config(TINY), indent=1), encoding="utf-8")
+
+
+def tiny_weights(name: str) -> dict[str, Tensor]:
+    return rule_built_weights(name, getattr(model_shapes, name)(TINY))
+
+
+def _hub_names(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """As the public file of wav2vec2-base-960h spells them."""
+    old = {"parametrizations.weight.original0": "weight_g", "parametrizations.weight.original1": "weight_v"}
+    renamed = {}
+    for key, weight in weights.items():
+        stem, _, end = key.partition("conv.parametrizations")
+        renamed[f"wav2vec2.{stem}conv.{old['parametrizations' + end]}" if end else f"wav2vec2.{key}"] = weight
+    return renamed
+
+
+def _taesd() -> dict[str, Tensor]:
+    """TAESD's layout, with pictures that are neither black nor white."""
+    weights = rule_built_weights("taesd", model_shapes.taesd())
+    weights["taesd_decoder.19.weight"] *= 2
+    weights["taesd_decoder.19.bias"] += torch.tensor([0.82, 0.64, 0.37])  # from 0 to the middle
+    return weights | {"vae_scale": torch.tensor(0.18215), "vae_shift": torch.tensor(0.0)}
