@@ -1,0 +1,101 @@
+"""V-Kps files: our own .json and .safetensors, and the .pth of the reference implementation."""
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from .kps import Kps
+
+FORMAT, VERSION = "v-kps", 1
+OPTIONAL = {"width": int, "height": int, "fps": float, "detector": str}
+
+
+def load_kps(path: Path, width: int = 512, height: int = 512, fps: float = 30.0) -> Kps:
+    """Width, height and fps count only where the file does not say, as a .pth never does."""
+    if path.suffix not in READERS:
+        raise ValueError(f"{path.name}: V-Kps are read from {', '.join(READERS)}.")
+    try:
+        fields = READERS[path.suffix](path)
+        return Kps(**{"width": width, "height": height, "fps": fps} | fields)
+    except (ValueError, TypeError, SafetensorError) as error:
+        raise ValueError(f"{path.name} does not hold V-Kps: {error}") from error
+
+
+def save_kps(kps: Kps, path: Path) -> None:
+    """In the format that the path's extension names."""
+    WRITERS[path.suffix](kps, path)
+
+
+def _read_json(path: Path) -> dict:
+    content = json.loads(path.read_text("utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError(f"the top level is a {type(content).__name__}, not an object.")
+    return {"points": torch.tensor(content.get("points", []), dtype=torch.float32)} | _header(content)
+
+
+def _write_json(kps: Kps, path: Path) -> None:
+    content = {"format": FORMAT, "version": VERSION, **_described(kps), "points": kps.points.tolist()}
+    path.write_text(json.dumps(content), "utf-8")
+
+
+def _read_safetensors(path: Path) -> dict:
+    with safe_open(path, "pt") as file:
+        return _header(file.metadata() or {}) | {"points": file.get_tensor("points")}
+
+
+def _write_safetensors(kps: Kps, path: Path) -> None:
+    header = {"format": FORMAT, "version": VERSION, **_described(kps)}
+    save_file({"points": kps.points.contiguous()}, path, {name: str(value) for name, value in header.items()})
+
+
+def _described(kps: Kps) -> dict:
+    return {name: getattr(kps, name) for name in OPTIONAL if getattr(kps, name) is not None}
+
+
+def _header(content: dict) -> dict:
+    if content.get("format") != FORMAT:
+        raise ValueError(f'its "format" is {content.get("format")!r}, not "{FORMAT}".')
+    if str(content.get("version")) != str(VERSION):
+        raise ValueError(f"it has version {content.get('version')}, this pack reads version {VERSION}.")
+    return {name: kind(content[name]) for name, kind in OPTIONAL.items() if content.get(name) is not None}
+
+
+def _read_pth(path: Path) -> dict:
+    try:
+        with torch.serialization.safe_globals(_numpy_arrays()):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError("a .pth of V-Kps is a list of arrays (3, 2) or one tensor, nothing else.") from error
+    if isinstance(content, list):
+        content = np.stack([np.asarray(frame, dtype=np.float32) for frame in content])
+    return {"points": torch.as_tensor(content)}
+
+
+def _write_pth(kps: Kps, path: Path) -> None:
+    torch.save([frame.copy() for frame in kps.points.numpy()], path)
+
+
+def _numpy_arrays() -> list[Callable | tuple[Callable, str]]:
+    """All that may be unpickled besides tensors, under the names of NumPy 1 and 2."""
+    reconstruct = np.empty(0).__reduce__()[0]
+    names = ("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct")
+    dtypes = (np.dtypes.Float32DType, np.dtypes.Float64DType)
+    return [np.ndarray, np.dtype, *dtypes, *((reconstruct, name) for name in names)]
+
+
+READERS: dict[str, Callable[[Path], dict]] = {
+    ".json": _read_json,
+    ".safetensors": _read_safetensors,
+    ".pth": _read_pth,
+}
+WRITERS: dict[str, Callable[[Kps, Path], None]] = {
+    ".json": _write_json,
+    ".safetensors": _write_safetensors,
+    ".pth": _write_pth,
+}
