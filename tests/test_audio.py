@@ -1,0 +1,132 @@
+import pytest
+import torch
+from golden_weights import GOLDEN
+from pack.vexpress.audio import check_voice, frame_count, frame_features, prepare_waveform, voice_frames
+from safetensors.torch import load_file
+
+
+def relative_error(value, expected):
+    return ((value - expected).norm() / expected.norm()).item()
+
+
+@pytest.mark.parametrize(
+    "seconds, fps, frames",
+    [
+        (1.0, 30, 30),
+        (1.00003, 30, 30),  # less than a thousandth of a frame too long
+        (1.00004, 30, 31),
+        (0.8, 30, 24),
+        (0.81, 30, 25),
+        (10.0, 29.97, 300),
+        (0.025, 30, 1),
+    ],
+)
+def test_frames_cover_the_voice(seconds, fps, frames):
+    assert frame_count(seconds, fps) == frames
+
+
+def test_frames_asked_for_come_first():
+    voice = torch.zeros(1, 1, 16000)
+    assert voice_frames(voice, 16000, 30) == 30
+    assert voice_frames(voice, 16000, 30, frames=7) == 7
+
+
+@pytest.mark.parametrize(
+    "frames, samples, start, end",
+    [(30, 16000, 1.0, 2.0), (15, 8000, 1.0, 1.5), (60, 32000, 1.0, 0.0)],  # as long, cut, followed by silence
+)
+def test_voice_is_as_long_as_the_clip(frames, samples, start, end):
+    voice = torch.linspace(1, 2, 16000)[None, None]
+    prepared = prepare_waveform(voice, 16000, frames, 30)
+    assert prepared.shape == (samples,)
+    slope = prepared[1000] - prepared[999]
+    rise = (prepared[-1] - prepared[0]) / slope / 15999
+    assert rise.item() == pytest.approx(end - start, abs=0.01)
+
+
+def test_voice_has_mean_zero_and_variance_one():
+    torch.manual_seed(0)
+    quiet = 0.01 * torch.randn(1, 1, 48000) + 0.5
+    prepared = prepare_waveform(quiet, 48000, 30, 30)
+    assert prepared.mean().item() == pytest.approx(0, abs=1e-5)
+    assert prepared.var(correction=0).item() == pytest.approx(1, abs=1e-2)
+
+
+def test_silence_stays_silence():
+    assert prepare_waveform(torch.zeros(1, 2, 44100), 44100, 30, 30).abs().max() == 0
+
+
+@pytest.mark.parametrize("channels", [1, 2, 6])
+@pytest.mark.parametrize("sample_rate", [8000, 11025, 22050, 32000, 44100, 48000, 96000, 192000])
+def test_any_rate_and_channels_sound_the_same(sample_rate, channels):
+    seconds = torch.arange(sample_rate // 2) / sample_rate
+    tone = (2 * torch.pi * 440 * seconds).sin().expand(1, channels, -1)
+    prepared = prepare_waveform(tone, sample_rate, 15, 30)
+    expected = 2**0.5 * (2 * torch.pi * 440 * torch.arange(8000) / 16000).sin()
+    assert relative_error(prepared, expected) < 0.02  # the resampler rings at both ends
+
+
+@pytest.mark.parametrize("sample_rate", [8000, 11025, 24000])
+def test_resampling_is_the_reference_one(sample_rate):
+    golden = load_file(GOLDEN / "audio" / "m_resample.safetensors")
+    mono = golden[f"{sample_rate}.mono"]
+    prepared = prepare_waveform(golden[f"{sample_rate}.input"][None], sample_rate, 1, 16000 / len(mono))
+    assert relative_error(prepared, (mono - mono.mean()) / (mono.var(correction=0) + 1e-7).sqrt()) < 2e-6
+
+
+@pytest.mark.parametrize("frames", [12, 28])
+def test_waveform_and_windows_are_the_golden_ones(frames):
+    golden = load_file(GOLDEN / "audio" / f"b_audio_{frames}.safetensors")
+    voice = golden["waveform"]
+    prepared = prepare_waveform(voice[None, None], 16000, frames, frames * 16000 / len(voice))
+    assert relative_error(prepared, golden["input_values"][0]) < 2e-6
+    windows = frame_features(golden["last_hidden_state"][0], frames)
+    assert relative_error(windows, golden["windows"]) < 2e-6
+    stretched = windows[:, 4:6].flatten(0, 1)  # a frame's own two features
+    assert relative_error(stretched, golden["interpolated"]) < 2e-6
+
+
+def test_each_frame_hears_two_frames_either_side():
+    track = torch.arange(1.0, 21.0)[:, None]  # 10 frames of 2 features, each its own place in the row
+    windows = frame_features(track, 10)
+    assert windows.shape == (10, 10, 1)
+    assert windows[0, :, 0].tolist() == [0, 0, 0, 0, 1, 2, 3, 4, 5, 6]
+    assert windows[3, :, 0].tolist() == [3, 4, 5, 6, 7, 8, 9, 10, 11, 12]
+    assert windows[9, :, 0].tolist() == [15, 16, 17, 18, 19, 20, 0, 0, 0, 0]
+
+
+def test_one_frame_of_half_precision_features():
+    windows = frame_features(torch.ones(1, 3, dtype=torch.float16), 1)
+    assert windows.dtype == torch.float32
+    assert windows[0, :, 0].tolist() == [0, 0, 0, 0, 1, 1, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "waveform, sample_rate, message",
+    [
+        (torch.zeros(1, 1, 0), 16000, "audio lasts 0.0000 s; the shortest voice is 0.025 s."),
+        (torch.zeros(1, 0, 500), 16000, "audio lasts 0.0000 s"),
+        (torch.zeros(1, 1, 399), 16000, "audio lasts 0.0249 s; the shortest voice is 0.025 s."),
+        (torch.zeros(2, 1, 16000), 16000, "audio is a batch of 2 clips"),
+        (torch.full((1, 1, 16000), float("nan")), 16000, "NaN or infinite"),
+        (torch.full((1, 1, 16000), float("inf")), 16000, "NaN or infinite"),
+        (torch.zeros(1, 1, 16000), 0, "sample rate of 0 Hz; it must be positive"),
+    ],
+)
+def test_bad_audio_is_refused_in_a_sentence(waveform, sample_rate, message):
+    with pytest.raises(ValueError, match=message):
+        check_voice(waveform, sample_rate)
+
+
+@pytest.mark.parametrize(
+    "fps, frames, message",
+    [
+        (0, 0, "fps is 0; it must be positive"),
+        (float("nan"), 0, "fps is nan; it must be positive"),
+        (30, -1, "frames is -1; it must be 0"),
+        (60, 1, "frames is 1, 0.0167 s at 60 fps; 0.025 s is the least"),
+    ],
+)
+def test_bad_length_is_refused_in_a_sentence(fps, frames, message):
+    with pytest.raises(ValueError, match=message):
+        voice_frames(torch.zeros(1, 1, 16000), 16000, fps, frames)

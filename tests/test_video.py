@@ -1,0 +1,77 @@
+from fractions import Fraction
+
+import pytest
+import torch
+from golden_weights import GOLDEN
+from pack.vexpress.video import deflicker, frame_rate, pad_to_even, sound_track
+from safetensors.torch import load_file
+
+
+def calm(images):
+    return torch.stack(list(deflicker(images)))
+
+
+def test_median_is_the_golden_one():
+    golden = load_file(GOLDEN / "audio" / "k_median.safetensors")
+    images = golden["video"].permute(1, 2, 3, 0)  # (C, F, H, W) -> (F, H, W, C)
+    assert torch.equal(calm(images), golden["filtered"].permute(1, 2, 3, 0))
+
+
+def test_a_flash_of_one_frame_is_gone():
+    images = torch.full((5, 4, 6, 3), 0.25)
+    images[2] = 1
+    assert calm(images).unique().tolist() == [0.25]
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 6, 3), (1, 1, 1, 3), (2, 1, 5, 3), (2, 3, 1, 1), (3, 2, 2, 4)])
+def test_small_clips_keep_their_shape_and_their_grey(shape):
+    images = torch.full(shape, 0.5)
+    assert torch.equal(calm(images), images)
+
+
+def test_a_single_frame_gets_the_median_of_its_neighbourhood():
+    image = torch.arange(9.0).reshape(1, 3, 3, 1)
+    assert calm(image)[0, 1, 1, 0] == 4
+
+
+def test_a_clip_without_frames_stays_without():
+    assert list(deflicker([])) == []
+
+
+@pytest.mark.parametrize(
+    "size, padded", [((4, 6), (4, 6)), ((5, 6), (6, 6)), ((4, 7), (4, 8)), ((1, 3), (2, 4))]
+)
+def test_odd_sizes_repeat_their_last_row_and_column(size, padded):
+    images = torch.rand(2, *size, 3)
+    even = pad_to_even(images)
+    assert even.shape == (2, *padded, 3)
+    assert torch.equal(even[:, : size[0], : size[1]], images)
+    assert torch.equal(even[:, -1, -1], images[:, -1, -1])
+
+
+@pytest.mark.parametrize(
+    "fps, rate",
+    [
+        (25, Fraction(25)),
+        (29.97, Fraction(2997, 100)),
+        (30000 / 1001, Fraction(30000, 1001)),
+        (24000 / 1001, Fraction(24000, 1001)),
+        (23.976, Fraction(2997, 125)),
+    ],
+)
+def test_rates_are_exact_fractions(fps, rate):
+    assert frame_rate(fps) == rate
+
+
+@pytest.mark.parametrize(
+    "sample_rate, channels, seconds, expected",
+    [
+        (44100, 2, 1.0, (1, 2, 44100, 44100)),  # cut to the clip
+        (44100, 2, 3.0, (1, 2, 88200, 44100)),  # shorter than the clip: as it is
+        (192000, 1, 1.0, (1, 1, 48000, 48000)),  # no rate of AAC
+        (16000, 4, 1.0, (1, 1, 16000, 16000)),  # no layout ComfyUI writes
+    ],
+)
+def test_sound_fits_the_video(sample_rate, channels, seconds, expected):
+    waveform, rate = sound_track(torch.zeros(1, channels, 2 * sample_rate), sample_rate, seconds)
+    assert (*waveform.shape, rate) == expected
