@@ -1,0 +1,92 @@
+"""From a voice to audio tokens."""
+
+import folder_paths
+from comfy_api.latest import io
+
+from ..vexpress.comfyui.audio_encoder import load_audio_encoder
+from ..vexpress.comfyui.encode_audio import encode_audio
+
+AudioProjection = io.Custom("VEXPRESS_AUDIO_PROJECTION")
+AudioTokens = io.Custom("VEXPRESS_AUDIO")
+
+
+class VExpressAudioEncoderLoader(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="VExpressAudioEncoderLoader",
+            display_name="Load V-Express Audio Encoder",
+            category="V-Express",
+            description="Load wav2vec2, which listens to the voice, in full precision (ComfyUI's own loader "
+            "uses half). The file goes into models/audio_encoders.",
+            search_aliases=["wav2vec2", "load wav2vec", "v-express voice model"],
+            inputs=[
+                io.Combo.Input(
+                    "audio_encoder",
+                    options=folder_paths.get_filename_list("audio_encoders"),
+                    tooltip="Choose wav2vec2-base-960h. For another size, put the config.json of its page on "
+                    "the hub beside the file, named like it: my_model.safetensors, my_model.json.",
+                ),
+            ],
+            outputs=[io.AudioEncoder.Output(display_name="audio_encoder")],
+        )
+
+    @classmethod
+    def execute(cls, audio_encoder: str) -> io.NodeOutput:
+        return io.NodeOutput(
+            load_audio_encoder(folder_paths.get_full_path_or_raise("audio_encoders", audio_encoder))
+        )
+
+
+class VExpressEncodeAudio(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="VExpressEncodeAudio",
+            display_name="V-Express Encode Audio",
+            category="V-Express",
+            description="Turn a voice into audio tokens, which move the lips, and choose the clip's length.",
+            search_aliases=["voice to audio tokens", "lip sync audio", "talking head audio"],
+            inputs=[
+                io.AudioEncoder.Input(
+                    "audio_encoder",
+                    tooltip="Connect Load V-Express Audio Encoder or ComfyUI's Load Audio Encoder, with "
+                    "wav2vec2-base.",
+                ),
+                AudioProjection.Input(
+                    "audio_projection", tooltip="Connect audio_projection of Load V-Express."
+                ),
+                io.Audio.Input(
+                    "audio",
+                    tooltip="Connect one clip with the voice, at any sample rate; no music is best.",
+                ),
+                io.Float.Input(
+                    "fps",
+                    default=30.0,
+                    min=1.0,
+                    max=120.0,
+                    step=1.0,
+                    round=0.001,
+                    tooltip="Set the frames per second of the video, and connect the fps output to the nodes "
+                    "that follow.",
+                ),
+                io.Int.Input(
+                    "frames",
+                    default=0,
+                    min=0,
+                    max=1_000_000,
+                    tooltip="Leave at 0 for a clip as long as the audio; otherwise the audio is cut, or "
+                    "followed by silence, to fill this many frames.",
+                ),
+            ],
+            outputs=[
+                AudioTokens.Output(display_name="audio_tokens", tooltip="What each frame hears."),
+                io.Int.Output(display_name="frames", tooltip="The length of the clip in frames."),
+                io.Float.Output(display_name="fps", tooltip="Frames per second, as asked for."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, audio_encoder, audio_projection, audio, fps: float, frames: int) -> io.NodeOutput:
+        tokens = encode_audio(audio_encoder, audio_projection, audio, fps, frames)
+        return io.NodeOutput(tokens, len(tokens.tokens), tokens.fps)

@@ -1,0 +1,51 @@
+"""From pictures to a video."""
+
+from comfy_api.latest import InputImpl, Types, io
+
+from ..vexpress.comfyui.assemble import assemble
+
+
+class VExpressAssembleVideo(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="VExpressAssembleVideo",
+            display_name="V-Express Assemble Video",
+            category="V-Express",
+            description="Put the decoded pictures and the voice together. Pictures with an odd width or "
+            "height get their last column or row twice, because videos need even sizes.",
+            search_aliases=["images to video", "combine video", "mux audio", "deflicker"],
+            inputs=[
+                io.Image.Input(
+                    "images", tooltip="Connect the frames, from VAE Decode or a node that improves them."
+                ),
+                io.Audio.Input(
+                    "audio",
+                    optional=True,
+                    tooltip="Connect the voice. Longer than the pictures, it is cut to their length; "
+                    "shorter, the video goes on without sound.",
+                ),
+                io.Float.Input(
+                    "fps",
+                    default=30.0,
+                    min=1.0,
+                    max=120.0,
+                    step=1.0,
+                    round=0.001,
+                    tooltip="Connect fps of V-Express Encode Audio; at another rate the lips drift.",
+                ),
+                io.Boolean.Input(
+                    "deflicker",
+                    default=False,
+                    tooltip="Turn on to calm flickering with a 3x3x3 median over time and space, as the "
+                    "original V-Express always does. It also softens fine detail.",
+                ),
+            ],
+            outputs=[io.Video.Output(display_name="video")],
+        )
+
+    @classmethod
+    def execute(cls, images, fps: float, deflicker: bool, audio=None) -> io.NodeOutput:
+        images, audio, rate = assemble(images, audio, fps, deflicker)
+        components = Types.VideoComponents(images=images, audio=audio, frame_rate=rate)
+        return io.NodeOutput(InputImpl.VideoFromComponents(components))

@@ -1,0 +1,306 @@
+"""wav2vec2 and the audio projection under ComfyUI, against the golden audio files."""
+
+import json
+from fractions import Fraction
+
+import comfy.memory_management
+import comfy.ops
+import pytest
+import torch
+from comfy.audio_encoders.audio_encoders import AudioEncoderModel
+from golden_weights import GOLDEN, golden_state_dict
+from pack.nodes.audio import VExpressEncodeAudio
+from pack.nodes.video import VExpressAssembleVideo
+from pack.vexpress.audio import SAMPLE_RATE
+from pack.vexpress.comfyui.audio_encoder import build_wav2vec2, load_audio_encoder
+from pack.vexpress.comfyui.audio_projection import AudioProjection, load_audio_projection
+from pack.vexpress.comfyui.encode_audio import encode_audio
+from pack.vexpress.comfyui.files import load_checkpoint
+from pack.vexpress.keys import load_weights
+from pack.vexpress.model import audio_projection as model
+from pack.vexpress.model import wav2vec2
+from safetensors.torch import load_file, save_file
+from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2FeatureEncoder
+
+TOLERANCE = 2e-5  # relative L2 of a single forward in float32
+CONFIG = json.loads((GOLDEN / "audio" / "wav2vec2.json").read_text())
+GAIN = "encoder.pos_conv_embed.conv.parametrizations.weight.original0"
+
+
+def golden(frames):
+    return load_file(GOLDEN / "audio" / f"b_audio_{frames}.safetensors")
+
+
+def relative_error(value, expected):
+    return ((value - expected).norm() / expected.norm()).item()
+
+
+def plain_layout():
+    return golden_state_dict("wav2vec2")
+
+
+def hub_layout():
+    """As wav2vec2-base-960h lies on the hub."""
+    renamed = {
+        key.replace("parametrizations.weight.original0", "weight_g").replace(
+            "parametrizations.weight.original1", "weight_v"
+        ): weight
+        for key, weight in plain_layout().items()
+    }
+    head = {"lm_head.weight": torch.zeros(5, 32), "lm_head.bias": torch.zeros(5)}
+    return {f"wav2vec2.{key}": weight for key, weight in renamed.items()} | head
+
+
+def without_mask():
+    return {key: weight for key, weight in plain_layout().items() if key != "masked_spec_embed"}
+
+
+def saved(folder, state_dict, name="encoder.safetensors", config=CONFIG):
+    path = folder / name
+    if path.suffix == ".safetensors":
+        save_file(state_dict, path)
+    else:
+        torch.save(state_dict, path)
+    if config:
+        path.with_suffix(".json").write_text(json.dumps(config))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    return load_audio_encoder(saved(tmp_path_factory.mktemp("encoder"), plain_layout()))
+
+
+@pytest.fixture(scope="module")
+def projection():
+    return AudioProjection(golden_state_dict("audio_projection"), "tiny.safetensors")
+
+
+@pytest.mark.parametrize("name", ["encoder.safetensors", "encoder.bin", "encoder.pth"])
+@pytest.mark.parametrize("layout", [plain_layout, hub_layout, without_mask])
+def test_every_layout_gives_the_golden_features(tmp_path, layout, name):
+    encoder = load_audio_encoder(saved(tmp_path, layout(), name))
+    for frames in (12, 28):
+        expected = golden(frames)
+        out = encoder.encode_audio(expected["input_values"][None], SAMPLE_RATE)
+        assert relative_error(out["encoded_audio"], expected["last_hidden_state"]) < TOLERANCE
+        assert torch.equal(out["encoded_audio_all_layers"][-1], out["encoded_audio"])
+        assert len(out["encoded_audio_all_layers"]) == 4
+
+
+def test_half_precision_weights_run_in_full(tmp_path):
+    half = {key: weight.half() for key, weight in plain_layout().items()}
+    expected = golden(12)
+    out = load_audio_encoder(saved(tmp_path, half)).encode_audio(expected["input_values"][None], SAMPLE_RATE)
+    assert out["encoded_audio"].dtype == torch.float32
+    assert relative_error(out["encoded_audio"], expected["last_hidden_state"]) < 5e-3
+
+
+@pytest.mark.parametrize("norm", ["group", "layer"])
+def test_convolving_in_pieces_is_convolving_as_a_whole(monkeypatch, norm):
+    monkeypatch.setattr(wav2vec2, "SAMPLES_AT_ONCE", 1000)
+    network = build_wav2vec2({**CONFIG, "feat_extract_norm": norm, "conv_bias": norm == "layer"})
+    shapes = {key: list(weight.shape) for key, weight in network.state_dict().items()}
+    load_weights(network, golden_state_dict("wav2vec2", shapes), norm)
+    as_a_whole = Wav2Vec2FeatureEncoder(network.config)
+    as_a_whole.load_state_dict(network.feature_extractor.state_dict())
+    torch.manual_seed(0)
+    voices = torch.randn(2, 7001)
+    assert relative_error(network.feature_extractor(voices), as_a_whole(voices)) < 2e-6
+
+
+def test_other_rates_are_resampled_and_batches_kept(encoder):
+    torch.manual_seed(0)
+    out = encoder.encode_audio(torch.randn(3, 2, 24000), 48000)
+    assert out["audio_samples"] == 8000
+    assert out["encoded_audio"].shape == (3, 24, 32)
+
+
+def test_the_encoder_survives_being_unloaded(encoder):
+    voice = golden(12)["input_values"][None]
+    before = encoder.encode_audio(voice, SAMPLE_RATE)["encoded_audio"]
+    comfy.model_management.unload_all_models()
+    assert torch.equal(encoder.encode_audio(voice, SAMPLE_RATE)["encoded_audio"], before)
+
+
+def test_without_a_config_the_sizes_are_those_of_wav2vec2_base(tmp_path):
+    with pytest.raises(ValueError, match=r"encoder.safetensors \(read as wav2vec2-base.*encoder.json.*shape"):
+        load_audio_encoder(saved(tmp_path, plain_layout(), config=None))
+
+
+def test_a_missing_and_a_foreign_weight_are_named(tmp_path):
+    state_dict = plain_layout()
+    state_dict["quantiser.weight"] = state_dict.pop(GAIN)
+    with pytest.raises(ValueError, match=r"^encoder.safetensors does not fit") as error:
+        load_audio_encoder(saved(tmp_path, state_dict))
+    assert f"1 missing: {GAIN}" in str(error.value)
+    assert "1 unknown: quantiser.weight" in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"model_type": "bert"}'])
+def test_a_foreign_config_is_named(tmp_path, text):
+    path = saved(tmp_path, plain_layout())
+    (tmp_path / "encoder.json").write_text(text)
+    with pytest.raises(ValueError, match="^encoder.json is"):
+        load_audio_encoder(path)
+
+
+@pytest.mark.parametrize("frames", [12, 28])
+def test_projection_gives_the_golden_tokens(projection, frames):
+    expected = golden(frames)
+    assert relative_error(projection.encode(expected["windows"]), expected["projected"]) < TOLERANCE
+
+
+def test_projection_in_batches_is_the_same(projection):
+    windows = golden(28)["windows"].repeat(10, 1, 1)
+    tokens = projection.encode(windows)
+    assert relative_error(tokens, golden(28)["projected"].repeat(10, 1, 1)) < TOLERANCE
+
+
+def test_projection_file_loads(tmp_path):
+    path = saved(
+        tmp_path, {"state_dict": golden_state_dict("audio_projection")}, "audio_projection.bin", False
+    )
+    assert load_audio_projection(path).config.feature_width == 32
+
+
+def test_projection_config_is_read_off_the_weights():
+    config = model.AudioProjectionConfig.of(golden_state_dict("audio_projection"))
+    expected = model.AudioProjectionConfig(feature_width=32, token_width=32, width=32)
+    assert config == expected
+
+
+def test_another_networks_file_is_no_projection():
+    with pytest.raises(ValueError, match="guider.pth does not fit AudioProjection .*52 missing.*16 unknown"):
+        AudioProjection(golden_state_dict("v_kps_guider"), "guider.pth")
+
+
+def test_projection_loads_with_dynamic_vram(monkeypatch):
+    """Then ComfyUI's layers have no weights before they are loaded."""
+    monkeypatch.setattr(comfy.memory_management, "aimdo_enabled", True)
+    state_dict = golden_state_dict("audio_projection")
+    config = model.AudioProjectionConfig.of(state_dict)
+    network = model.AudioProjection(config, torch.float32, "cpu", comfy.ops.manual_cast)
+    load_weights(network, state_dict, "tiny.safetensors")
+    expected = golden(12)
+    assert relative_error(network(expected["windows"]), expected["projected"]) < TOLERANCE
+    del state_dict["proj_in.bias"]
+    network = model.AudioProjection(config, torch.float32, "cpu", comfy.ops.manual_cast)
+    with pytest.raises(ValueError, match="1 missing: proj_in.bias"):
+        load_weights(network, state_dict, "tiny.safetensors")
+
+
+@pytest.mark.parametrize("frames", [12, 28])
+def test_a_voice_becomes_the_golden_tokens(encoder, projection, frames):
+    expected = golden(frames)
+    fps = frames * SAMPLE_RATE / len(expected["waveform"])
+    audio = {"waveform": expected["waveform"][None, None], "sample_rate": SAMPLE_RATE}
+    result = VExpressEncodeAudio.execute(encoder, projection, audio, fps, 0)
+    tokens, count, rate = result.args
+    assert (count, rate) == (frames, fps)
+    assert tokens.tokens.dtype == torch.float32
+    assert relative_error(tokens.tokens, expected["projected"]) < TOLERANCE
+
+
+@pytest.mark.parametrize("frames", [1, 5, 40])
+def test_as_many_frames_as_asked_for(encoder, projection, frames):
+    audio = {"waveform": torch.zeros(1, 2, 22050), "sample_rate": 44100}
+    tokens = encode_audio(encoder, projection, audio, 30, frames).tokens
+    assert tokens.shape == (frames, 5, 32)
+    assert tokens.isfinite().all()
+
+
+def test_cores_own_encoder_hears_the_same(tmp_path, projection):
+    sizes = {"hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 2, "intermediate_size": 128}
+    config = {"model_type": "wav2vec2", **sizes}
+    shapes = {key: list(weight.shape) for key, weight in build_wav2vec2(config).state_dict().items()}
+    state_dict = golden_state_dict("wav2vec2", shapes)
+    ours = load_audio_encoder(saved(tmp_path, state_dict, config=config))
+    cores = AudioEncoderModel(
+        {
+            "model_type": "wav2vec2",
+            "embed_dim": 32,
+            "num_heads": 4,
+            "num_layers": 2,
+            "conv_norm": False,
+            "conv_bias": False,
+            "do_normalize": False,
+            "do_stable_layer_norm": False,
+        }
+    )
+    assert cores.load_sd(state_dict).missing_keys == ["masked_spec_embed"]
+    audio = {"waveform": golden(12)["waveform"][None, None], "sample_rate": 16000}
+    tokens = [encode_audio(encoder, projection, audio, 30).tokens for encoder in (ours, cores)]
+    assert tokens[1].dtype == torch.float32
+    assert relative_error(tokens[1], tokens[0]) < 2e-2  # core's runs in half precision
+
+
+def test_another_encoders_width_is_named(encoder):
+    state_dict = golden_state_dict("audio_projection")
+    shapes = {key: list(weight.shape) for key, weight in state_dict.items()}
+    shapes["pos_emb.weight"], shapes["proj_in.weight"] = [10, 48], [32, 48]
+    wide = AudioProjection(golden_state_dict("audio_projection", shapes), "wide.safetensors")
+    audio = {"waveform": torch.zeros(1, 1, 8000), "sample_rate": 16000}
+    with pytest.raises(ValueError, match="features of width 32, audio_projection reads 48"):
+        encode_audio(encoder, wide, audio, 30)
+
+
+def test_bad_audio_is_refused_before_the_encoder_runs():
+    audio = {"waveform": torch.zeros(1, 1, 0), "sample_rate": 16000}
+    with pytest.raises(ValueError, match="^audio lasts 0.0000 s"):
+        encode_audio(None, None, audio, 30)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="gone.safetensors is not at"):
+        load_checkpoint(str(tmp_path / "gone.safetensors"))
+
+
+@pytest.mark.parametrize("name", ["cut.safetensors", "cut.bin"])
+def test_a_truncated_file_is_named(tmp_path, name):
+    path = saved(tmp_path, plain_layout(), name, config=None)
+    data = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(data[: len(data) // 2])
+    with pytest.raises(ValueError, match=f"^{name} is damaged"):
+        load_checkpoint(path)
+
+
+def test_an_unsafe_pickle_is_not_read(tmp_path):
+    torch.save({"weight": torch.zeros(1), "run": Fraction(1, 2)}, tmp_path / "unsafe.pth")
+    with pytest.raises(ValueError, match="^unsafe.pth holds more than tensors"):
+        load_checkpoint(str(tmp_path / "unsafe.pth"))
+
+
+def test_a_web_page_saved_as_weights_is_named(tmp_path):
+    (tmp_path / "page.bin").write_text("<!DOCTYPE html><html></html>")
+    with pytest.raises(ValueError, match="^page.bin "):
+        load_checkpoint(str(tmp_path / "page.bin"))
+
+
+def test_a_list_of_tensors_is_no_weights_file(tmp_path):
+    torch.save([torch.zeros(3), torch.zeros(3)], tmp_path / "list.pth")
+    with pytest.raises(ValueError, match="^list.pth holds more than tensors by name"):
+        load_checkpoint(str(tmp_path / "list.pth"))
+
+
+@pytest.mark.parametrize("sample_rate, channels", [(8000, 1), (44100, 2), (192000, 2), (16000, 3)])
+def test_odd_pictures_and_any_sound_become_a_video_that_saves(tmp_path, sample_rate, channels):
+    import av
+
+    torch.manual_seed(0)
+    images = torch.rand(10, 33, 35, 3)
+    audio = {"waveform": torch.zeros(1, channels, 3 * sample_rate), "sample_rate": sample_rate}
+    (video,) = VExpressAssembleVideo.execute(images, 29.97, True, audio).args
+    assert video.get_frame_rate() == Fraction(2997, 100)
+    assert video.get_dimensions() == (36, 34)
+    video.save_to(str(tmp_path / "clip.mp4"))
+    with av.open(str(tmp_path / "clip.mp4")) as clip:
+        assert clip.streams.video[0].frames == 10
+        assert float(clip.duration / av.time_base) == pytest.approx(10 / 29.97, abs=0.1)
+
+
+def test_a_video_without_sound(tmp_path):
+    images = torch.rand(1, 16, 16, 4)
+    (video,) = VExpressAssembleVideo.execute(images, 25, False).args
+    assert video.get_components().audio is None
+    assert torch.equal(video.get_components().images, images[..., :3])

@@ -1,0 +1,44 @@
+"""Pictures and a voice as the parts of ComfyUI's VIDEO."""
+
+from fractions import Fraction
+
+import comfy.model_management
+import comfy.utils
+import torch
+from torch import Tensor
+
+from ..audio import check_voice
+from ..video import deflicker, frame_rate, pad_to_even, sound_track
+
+
+def assemble(
+    images: Tensor, audio: dict | None, fps: float, calm: bool
+) -> tuple[Tensor, dict | None, Fraction]:
+    """Frames with even sizes, AUDIO no longer than they are, and their rate.
+
+    images: (F, H, W, C) in 0..1
+    calm:   deflicker them
+    """
+    rate = frame_rate(fps)
+    if audio is not None:
+        check_voice(audio["waveform"], audio["sample_rate"])
+        waveform, sample_rate = sound_track(
+            audio["waveform"], audio["sample_rate"], float(len(images) / rate)
+        )
+        audio = {"waveform": waveform, "sample_rate": sample_rate}
+    images = images[..., :3]
+    if calm:
+        images = deflicker_images(images)
+    return pad_to_even(images), audio, rate
+
+
+def deflicker_images(images: Tensor) -> Tensor:
+    """The 3x3x3 median of a clip, on the GPU if there is one. images: (F, H, W, C)"""
+    device = comfy.model_management.get_torch_device()
+    calmed = torch.empty_like(images)
+    progress = comfy.utils.ProgressBar(len(images))
+    for target, frame in zip(calmed, deflicker(image.to(device) for image in images), strict=True):
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        target.copy_(frame)
+        progress.update(1)
+    return calmed

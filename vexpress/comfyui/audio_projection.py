@@ -1,0 +1,45 @@
+"""The audio projection under ComfyUI's model management."""
+
+import os
+
+import comfy.model_management
+import comfy.model_patcher
+import comfy.ops
+import torch
+from torch import Tensor
+
+from ..keys import load_weights
+from ..model import audio_projection as model
+from .loader import load_part
+
+FRAMES_AT_ONCE = 256
+
+
+class AudioProjection:
+    """What the type VEXPRESS_AUDIO_PROJECTION carries."""
+
+    def __init__(self, state_dict: dict[str, Tensor], source: str):
+        """
+        source: file name, for the error that names weights which do not fit
+        """
+        self.config = model.AudioProjectionConfig.of(state_dict)
+        load_device = comfy.model_management.get_torch_device()
+        offload_device = comfy.model_management.unet_offload_device()
+        network = model.AudioProjection(
+            self.config, dtype=torch.float32, device=offload_device, operations=comfy.ops.manual_cast
+        )
+        load_weights(network, state_dict, source)
+        self.patcher = comfy.model_patcher.CoreModelPatcher(network.eval(), load_device, offload_device)
+
+    def encode(self, features: Tensor) -> Tensor:
+        """
+        features: (F, 10, A) audio features around each frame
+        returns:  (F, 5, A)  audio tokens, float32 on the CPU
+        """
+        comfy.model_management.load_model_gpu(self.patcher)
+        batches = features.float().split(FRAMES_AT_ONCE)
+        return torch.cat([self.patcher.model(batch.to(self.patcher.load_device)).cpu() for batch in batches])
+
+
+def load_audio_projection(path: str) -> AudioProjection:
+    return AudioProjection(load_part(path, "audio_projection"), os.path.basename(path))
