@@ -1,0 +1,26 @@
+"""The nodes, in the order an artist meets them."""
+
+from .audio import AudioEncoderLoader, EncodeAudio
+from .conditioning import Conditioning, EncodeReference
+from .kps import DrawKps, LoadKps, RetargetKps, SaveKps
+from .models import Loader
+from .sampling import Context, Noise, Sampler, SamplerSelect, Scheduler
+from .video import AssembleVideo
+
+NODES = [
+    Loader,
+    AudioEncoderLoader,
+    EncodeReference,
+    EncodeAudio,
+    LoadKps,
+    RetargetKps,
+    DrawKps,
+    SaveKps,
+    Conditioning,
+    Sampler,
+    AssembleVideo,
+    Context,
+    Scheduler,
+    SamplerSelect,
+    Noise,
+]

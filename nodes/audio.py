@@ -5,12 +5,10 @@ from comfy_api.latest import io
 
 from ..vexpress.comfyui.audio_encoder import load_audio_encoder
 from ..vexpress.comfyui.encode_audio import encode_audio
-
-AudioProjection = io.Custom("VEXPRESS_AUDIO_PROJECTION")
-AudioTokens = io.Custom("VEXPRESS_AUDIO")
+from .sockets import AudioProjection, AudioTokens
 
 
-class VExpressAudioEncoderLoader(io.ComfyNode):
+class AudioEncoderLoader(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -38,7 +36,7 @@ class VExpressAudioEncoderLoader(io.ComfyNode):
         )
 
 
-class VExpressEncodeAudio(io.ComfyNode):
+class EncodeAudio(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

@@ -5,7 +5,7 @@ from comfy_api.latest import InputImpl, Types, io
 from ..vexpress.comfyui.assemble import assemble
 
 
-class VExpressAssembleVideo(io.ComfyNode):
+class AssembleVideo(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

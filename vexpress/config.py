@@ -23,7 +23,9 @@ class UNetConfig:
     @classmethod
     def of(cls, weights: Mapping[str, Tensor]) -> "UNetConfig":
         """Read the sizes of a UNet whose weights carry diffusers' names."""
-        levels = range(1 + max(int(level) for level in re.findall(r"down_blocks\.(\d+)\.", " ".join(weights))))
+        levels = range(
+            1 + max(int(level) for level in re.findall(r"down_blocks\.(\d+)\.", " ".join(weights)))
+        )
         to_k = "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight"
         return cls(
             channels=tuple(weights[f"down_blocks.{i}.resnets.0.conv2.weight"].shape[0] for i in levels),

@@ -7,6 +7,8 @@ import torch
 from numpy import ndarray
 from torch import Tensor
 
+from .kps import Kps
+
 RED, GREEN, BLUE = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], dtype=np.uint8)
 LIMB_BRIGHTNESS = 0.6
 HALF_STICK = 4  # pixels at any picture size, as trained
@@ -34,6 +36,23 @@ def draw_kps(points: Tensor, width: int, height: int) -> Tensor:
         else:
             image[:] = first
     return images
+
+
+def draw_over(kps: Kps, background: Tensor | None = None) -> Tensor:
+    """
+    V-Kps on black, or in front of one picture for all frames or one for each.
+
+    background: (1 or F, H, W, C) 0..1
+    returns:    (F, H, W, 3) 0..1
+    """
+    if background is None:
+        return draw_kps(kps.points, kps.width, kps.height).float() / 255
+    height, width = background.shape[1:3]
+    frames = max(len(kps), len(background))
+    if len(background) not in (1, frames):
+        raise ValueError(f"{len(background)} background pictures do not fit {frames} frames of V-Kps.")
+    drawn = draw_kps(kps.scaled(width, height).expanded(frames).points, width, height).to(background.device)
+    return torch.where((drawn > 0).any(-1, keepdim=True), drawn.float() / 255, background[..., :3].float())
 
 
 def _draw_frame(image: ndarray, points: ndarray) -> None:

@@ -3,12 +3,15 @@
 from torch import Tensor, nn
 
 
-def load_weights(module: nn.Module, state_dict: dict[str, Tensor], source: str) -> None:
-    """Fill `module` from `state_dict`, or raise naming `source` and three keys of each kind that misfit."""
+def load_weights(module: nn.Module, state_dict: dict[str, Tensor], source: str, assign: bool = True) -> None:
+    """Fill `module` from `state_dict`, or raise naming `source` and three keys of each kind that misfit.
+
+    With `assign` the module takes over the tensors with their dtype, without it only their values.
+    """
     misshapen = _misshapen(module, state_dict)
     missing, unknown = [], []
     if not misshapen:
-        missing, unknown = module.load_state_dict(state_dict, strict=False, assign=True)
+        missing, unknown = module.load_state_dict(state_dict, strict=False, assign=assign)
     faults = {"missing": missing, "unknown": unknown, "of another shape": misshapen}
     if any(faults.values()):
         listed = [f"{len(keys)} {kind}: {_first_three(keys)}" for kind, keys in faults.items() if keys]

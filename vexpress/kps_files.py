@@ -68,13 +68,115 @@ def _header(content: dict) -> dict:
 
 def _read_pth(path: Path) -> dict:
     try:
-        with torch.serialization.safe_globals(_numpy_arrays()):
+        with torch.serialization.safe_globals(PICKLED_NUMPY):
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        if isinstance(content, list):
+            content = np.stack([np.asarray(frame, dtype=np.float32) for frame in content])
+        return {"points": torch.as_tensor(np.asarray(content, dtype=np.float32))}
+    except OSError:
+        raise
+    except Exception as error:  # a broken pickle fails in whatever way it leads the reader to
         raise ValueError("a .pth of V-Kps is a list of arrays (3, 2) or one tensor, nothing else.") from error
-    if isinstance(content, list):
-        content = np.stack([np.asarray(frame, dtype=np.float32) for frame in content])
-    return {"points": torch.as_tensor(content)}
+
+
+def _write_pth(kps: Kps, path: Path) -> None:
+    torch.save([frame.copy() for frame in kps.points.numpy()], path)
+
+
+class _PickledDtype:
+    """Stands in for np.dtype: a file's word on item size and flags never reaches NumPy."""
+
+    def __init__(self, code: str, *_):
+        if code not in ("f4", "f8"):
+            raise ValueError(f"arrays of {code!r} are no points.")
+        self.code = code
+
+    def __setstate__(self, state: tuple) -> None:
+        self.code = state[1] + self.code  # byte order
+
+
+class _PickledArray:
+    """Stands in for np.ndarray while unpickling."""
+
+    def __init__(self, *_):
+        self.values = None
+
+    def __setstate__(self, state: tuple) -> None:
+        _, shape, dtype, is_fortran, data = state
+        self.values = np.frombuffer(data, dtype.code).reshape(shape, order="F" if is_fortran else "C")
+
+    def __array__(self, dtype: type | None = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.values, dtype)
+
+
+PICKLED_NUMPY = [
+    (_PickledArray, "numpy.ndarray"),
+    (_PickledArray, "numpy.core.multiarray._reconstruct"),  # NumPy 1
+    (_PickledArray, "numpy._core.multiarray._reconstruct"),  # NumPy 2
+    (_PickledDtype, "numpy.dtype"),
+    (_PickledDtype, "numpy.dtypes.Float32DType"),
+    (_PickledDtype, "numpy.dtypes.Float64DType"),
+]
+
+READERS:
+        raise ValueError(f"{path.name}: V-Kps are read from {', '.join(READERS)}.")
+    try:
+        fields = READERS[path.suffix](path)
+        return Kps(**{"width": width, "height": height, "fps": fps} | fields)
+    except (ValueError, TypeError, SafetensorError) as error:
+        raise ValueError(f"{path.name} does not hold V-Kps: {error}") from error
+
+
+def save_kps(kps: Kps, path: Path) -> None:
+    """In the format that the path's extension names."""
+    WRITERS[path.suffix](kps, path)
+
+
+def _read_json(path: Path) -> dict:
+    content = json.loads(path.read_text("utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError(f"the top level is a {type(content).__name__}, not an object.")
+    return {"points": torch.tensor(content.get("points", []), dtype=torch.float32)} | _header(content)
+
+
+def _write_json(kps: Kps, path: Path) -> None:
+    content = {"format": FORMAT, "version": VERSION, **_described(kps), "points": kps.points.tolist()}
+    path.write_text(json.dumps(content), "utf-8")
+
+
+def _read_safetensors(path: Path) -> dict:
+    with safe_open(path, "pt") as file:
+        return _header(file.metadata() or {}) | {"points": file.get_tensor("points")}
+
+
+def _write_safetensors(kps: Kps, path: Path) -> None:
+    header = {"format": FORMAT, "version": VERSION, **_described(kps)}
+    save_file({"points": kps.points.contiguous()}, path, {name: str(value) for name, value in header.items()})
+
+
+def _described(kps: Kps) -> dict:
+    return {name: getattr(kps, name) for name in OPTIONAL if getattr(kps, name) is not None}
+
+
+def _header(content: dict) -> dict:
+    if content.get("format") != FORMAT:
+        raise ValueError(f'its "format" is {content.get("format")!r}, not "{FORMAT}".')
+    if str(content.get("version")) != str(VERSION):
+        raise ValueError(f"it has version {content.get('version')}, this pack reads version {VERSION}.")
+    return {name: kind(content[name]) for name, kind in OPTIONAL.items() if content.get(name) is not None}
+
+
+def _read_pth(path: Path) -> dict:
+    try:
+        with torch.serialization.safe_globals(PICKLED_NUMPY):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        if isinstance(content, list):
+            content = np.stack([np.asarray(frame, dtype=np.float32) for frame in content])
+        return {"points": torch.as_tensor(np.asarray(content, dtype=np.float32))}
+    except OSError:
+        raise
+    except Exception as error:  # a broken pickle fails in whatever way it leads the reader to
+        raise ValueError("a .pth of V-Kps is a list of arrays (3, 2) or one tensor, nothing else.") from error
 
 
 def _write_pth(kps: Kps, path: Path) -> None:

@@ -9,6 +9,8 @@ from hashlib import sha256
 import torch
 from torch import Tensor
 
+from .positions import sinusoid
+
 SALT = "vexpress-golden-1"
 
 
@@ -48,11 +50,3 @@ def _draw(namespace: str, key: str, shape: list[int]) -> Tensor:
 def _gain(namespace: str, key: str) -> float:
     sharp = key.endswith((".to_q.weight", ".q_proj.weight"))  # a sharper softmax, so that attention shows
     return 2.0 if sharp or namespace == "v_kps_guider" else 1.0
-
-
-def sinusoid(length: int, channels: int) -> Tensor:
-    """Position table of the motion modules: (length, channels), sine in even columns, cosine in odd ones."""
-    positions = torch.arange(length)[:, None]
-    frequencies = torch.exp(torch.arange(0, channels, 2) * (-math.log(10000.0) / channels))
-    angles = positions * frequencies
-    return torch.stack([angles.sin(), angles.cos()], dim=-1).reshape(length, channels)

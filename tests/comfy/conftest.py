@@ -23,3 +23,11 @@ def no_gradients():
 
     with torch.inference_mode():
         yield
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory):
+    """A folder with the five released files, tiny."""
+    from models import write_checkpoints
+
+    return write_checkpoints(tmp_path_factory.mktemp("vexpress"))

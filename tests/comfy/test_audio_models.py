@@ -5,12 +5,13 @@ from fractions import Fraction
 
 import comfy.memory_management
 import comfy.ops
+import folder_paths
 import pytest
 import torch
 from comfy.audio_encoders.audio_encoders import AudioEncoderModel
 from golden_weights import GOLDEN, golden_state_dict
-from pack.nodes.audio import VExpressEncodeAudio
-from pack.nodes.video import VExpressAssembleVideo
+from pack.nodes.audio import AudioEncoderLoader, EncodeAudio
+from pack.nodes.video import AssembleVideo
 from pack.vexpress.audio import SAMPLE_RATE
 from pack.vexpress.comfyui.audio_encoder import build_wav2vec2, load_audio_encoder
 from pack.vexpress.comfyui.audio_projection import AudioProjection, load_audio_projection
@@ -195,7 +196,7 @@ def test_a_voice_becomes_the_golden_tokens(encoder, projection, frames):
     expected = golden(frames)
     fps = frames * SAMPLE_RATE / len(expected["waveform"])
     audio = {"waveform": expected["waveform"][None, None], "sample_rate": SAMPLE_RATE}
-    result = VExpressEncodeAudio.execute(encoder, projection, audio, fps, 0)
+    result = EncodeAudio.execute(encoder, projection, audio, fps, 0)
     tokens, count, rate = result.args
     assert (count, rate) == (frames, fps)
     assert tokens.tokens.dtype == torch.float32
@@ -290,7 +291,7 @@ def test_odd_pictures_and_any_sound_become_a_video_that_saves(tmp_path, sample_r
     torch.manual_seed(0)
     images = torch.rand(10, 33, 35, 3)
     audio = {"waveform": torch.zeros(1, channels, 3 * sample_rate), "sample_rate": sample_rate}
-    (video,) = VExpressAssembleVideo.execute(images, 29.97, True, audio).args
+    (video,) = AssembleVideo.execute(images, 29.97, True, audio).args
     assert video.get_frame_rate() == Fraction(2997, 100)
     assert video.get_dimensions() == (36, 34)
     video.save_to(str(tmp_path / "clip.mp4"))
@@ -301,6 +302,36 @@ def test_odd_pictures_and_any_sound_become_a_video_that_saves(tmp_path, sample_r
 
 def test_a_video_without_sound(tmp_path):
     images = torch.rand(1, 16, 16, 4)
-    (video,) = VExpressAssembleVideo.execute(images, 25, False).args
+    (video,) = AssembleVideo.execute(images, 25, False).args
     assert video.get_components().audio is None
     assert torch.equal(video.get_components().images, images[..., :3])
+
+
+@pytest.mark.parametrize(
+    "node, inputs, outputs",
+    [
+        (AudioEncoderLoader, ["audio_encoder"], ["AUDIO_ENCODER"]),
+        (
+            EncodeAudio,
+            ["audio_encoder", "audio_projection", "audio", "fps", "frames"],
+            ["VEXPRESS_AUDIO", "INT", "FLOAT"],
+        ),
+        (AssembleVideo, ["images", "audio", "fps", "deflicker"], ["VIDEO"]),
+    ],
+)
+def test_node_contract(node, inputs, outputs):
+    schema = node.GET_SCHEMA()
+    assert schema.node_id == node.__name__
+    assert [socket.id for socket in schema.inputs] == inputs
+    assert [socket.io_type for socket in schema.outputs] == outputs
+    assert all(socket.tooltip for socket in schema.inputs)
+
+
+def test_the_loader_lists_and_loads_the_audio_encoders_folder(tmp_path, monkeypatch):
+    saved(tmp_path, plain_layout(), "tiny.safetensors")
+    extensions = folder_paths.folder_names_and_paths["audio_encoders"][1]
+    monkeypatch.setitem(folder_paths.folder_names_and_paths, "audio_encoders", ([str(tmp_path)], extensions))
+    (choice,) = AudioEncoderLoader.define_schema().inputs
+    assert choice.options == ["tiny.safetensors"]
+    (encoder,) = AudioEncoderLoader.execute("tiny.safetensors").args
+    assert encoder.encode_audio(torch.zeros(1, 1, 16000), SAMPLE_RATE)["encoded_audio"].shape == (1, 49, 32)

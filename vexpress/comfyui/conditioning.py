@@ -11,7 +11,9 @@ from .loader import LoadedReferenceNet
 from .model import CONDITION, Condition, Portrait
 
 
-def encode_reference(reference_net: LoadedReferenceNet, vae, image: Tensor, width: int, height: int) -> Portrait:
+def encode_reference(
+    reference_net: LoadedReferenceNet, vae, image: Tensor, width: int, height: int
+) -> Portrait:
     """Let ReferenceNet read one portrait. image: (1, H, W, 3) in 0..1; width, height: pixels of the video"""
     if len(image) != 1:
         raise ValueError(f"image holds {len(image)} pictures: connect one portrait.")
@@ -27,10 +29,14 @@ def fit(image: Tensor, width: int, height: int) -> Tensor:
     check_same_aspect("The image", (source_width, source_height), (width, height))
     if (source_width, source_height) == (width, height):
         return image
-    return comfy.utils.common_upscale(image.movedim(-1, 1), width, height, "lanczos", "disabled").movedim(1, -1)
+    return comfy.utils.common_upscale(image.movedim(-1, 1), width, height, "lanczos", "disabled").movedim(
+        1, -1
+    )
 
 
-def condition(portrait: Portrait, audio: AudioTokens, kps: Kps, weights: AttentionWeights) -> tuple[list, list, dict]:
+def condition(
+    portrait: Portrait, audio: AudioTokens, kps: Kps, weights: AttentionWeights
+) -> tuple[list, list, dict]:
     """Positive and negative CONDITIONING, and the empty LATENT of the clip."""
     frames = len(audio.tokens)
     kps = kps.scaled(portrait.width, portrait.height)

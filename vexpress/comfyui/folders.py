@@ -1,9 +1,31 @@
 """ComfyUI's folders, as far as this pack reads and writes them."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import folder_paths
+
+MODELS = "vexpress"  # the folder under models/, and its key in extra_model_paths.yaml
+
+
+def register_model_folder() -> None:
+    """Make models/vexpress known, beside what extra_model_paths.yaml may have said of it."""
+    default = os.path.join(folder_paths.models_dir, MODELS)
+    os.makedirs(default, exist_ok=True)
+    folders, extensions = folder_paths.folder_names_and_paths.get(MODELS, ([], set()))
+    if default not in folders:
+        folders = [*folders, default]
+    extensions = {*extensions, *folder_paths.supported_pt_extensions}  # the yaml leaves this set empty
+    folder_paths.folder_names_and_paths[MODELS] = (folders, extensions)
+
+
+def model_files() -> list[str]:
+    return folder_paths.get_filename_list(MODELS)
+
+
+def model_path(name: str) -> str:
+    return folder_paths.get_full_path_or_raise(MODELS, name)
 
 
 def input_files(extensions: tuple[str, ...]) -> list[str]:

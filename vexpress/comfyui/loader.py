@@ -21,7 +21,13 @@ from .files import load_checkpoint
 from .model import VExpressSD15
 from .unet_keys import convert_unet, without_positions
 
-UNUSED_BY_REFERENCE_NET = ("conv_out.weight", "conv_out.bias")  # the released file keeps its output convolution
+UNUSED_BY_REFERENCE_NET = (
+    "conv_out.weight",
+    "conv_out.bias",
+)  # the released file keeps its output convolution
+
+
+WEIGHT_DTYPES = {"default": None, "fp8_e4m3fn": torch.float8_e4m3fn, "fp8_e5m2": torch.float8_e5m2}
 
 
 class DenoisingFiles(NamedTuple):
@@ -32,7 +38,9 @@ class DenoisingFiles(NamedTuple):
     v_kps_guider: str
 
 
-def load_denoising_model(files: DenoisingFiles, weight_dtype: torch.dtype | None = None, disable_dynamic: bool = False):
+def load_denoising_model(
+    files: DenoisingFiles, weight_dtype: torch.dtype | None = None, disable_dynamic: bool = False
+):
     """The MODEL: UNet, motion modules and V-Kps guider as one patcher, with the default context windows set."""
     weights, source = _unet_weights(files)
     guider = load_part(files.v_kps_guider, "v_kps_guider")
@@ -54,7 +62,9 @@ def load_denoising_model(files: DenoisingFiles, weight_dtype: torch.dtype | None
     model_config.set_inference_dtype(dtype, cast)
 
     model = model_config.get_model(weights)
-    patcher_class = comfy.model_patcher.ModelPatcher if disable_dynamic else comfy.model_patcher.CoreModelPatcher
+    patcher_class = (
+        comfy.model_patcher.ModelPatcher if disable_dynamic else comfy.model_patcher.CoreModelPatcher
+    )
     offload_device = comfy.model_management.unet_offload_device()
     patcher = patcher_class(model, load_device=device, offload_device=offload_device)
     model.to(offload_device)
@@ -85,11 +95,15 @@ class LoadedReferenceNet:
         dtype = comfy.model_management.unet_dtype(model_params=comfy.utils.calculate_parameters(weights))
         cast = comfy.model_management.unet_manual_cast(dtype, device)
         self.dtype = cast or dtype
-        net = ReferenceNet(dtype=dtype, operations=comfy.ops.pick_operations(dtype, cast), **unet_arguments(config))
+        net = ReferenceNet(
+            dtype=dtype, operations=comfy.ops.pick_operations(dtype, cast), **unet_arguments(config)
+        )
         self.patcher = comfy.model_patcher.CoreModelPatcher(
             net.eval().requires_grad_(False), device, comfy.model_management.unet_offload_device()
         )
-        load_weights(net, convert_unet(weights, config), os.path.basename(path), assign=self.patcher.is_dynamic())
+        load_weights(
+            net, convert_unet(weights, config), os.path.basename(path), assign=self.patcher.is_dynamic()
+        )
 
     def reference_features(self, latents: Tensor) -> ReferenceFeatures:
         """latents: (1, 4, h, w) the portrait as a VAE gives it"""

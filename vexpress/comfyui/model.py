@@ -1,5 +1,6 @@
 """V-Express as one of ComfyUI's models: how its conditions travel, and what its UNet is given."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import comfy.conds
@@ -77,9 +78,12 @@ class VExpress(BaseModel):
         dtype = self.get_dtype_inference()
         return {block: features.to(device, dtype) for block, features in reference.items()}
 
-    def resize_cond_for_context_window(self, cond_key, cond_value, window, x_in, device, retain_index_list=()):
+    def resize_cond_for_context_window(
+        self, cond_key, cond_value, window, x_in, device, retain_index_list=()
+    ):
         if cond_key == "kps" and cond_value.cond is not None:
-            return PerCond(cond_value.cond.at(window.index_list))
+            track = cond_value.cond
+            return PerCond(replace(track, points=track.points[window.index_list]))
         return cond_value if isinstance(cond_value, PerCond) else None
 
     def _apply_model(self, x: Tensor, t: Tensor, *args, kps: tuple[Kps | None, ...], **kwargs) -> Tensor:

@@ -11,7 +11,9 @@ from torch import Tensor
 from ..schedule import TRAIN_STEPS, reference_noise, trailing_timesteps
 from .context import require_vexpress
 
-TERMINAL_SIGMA = 1000.0  # ComfyUI's stand-in for the infinite sigma of zero SNR is 4518, the next level below 25
+TERMINAL_SIGMA = (
+    1000.0  # ComfyUI's stand-in for the infinite sigma of zero SNR is 4518, the next level below 25
+)
 
 
 def trailing_sigmas(model: ModelPatcher, steps: int) -> Tensor:
@@ -56,18 +58,23 @@ def exact_ddim() -> comfy.samplers.KSAMPLER:
     return comfy.samplers.KSAMPLER(sample_ddim)
 
 
+NOISE_DTYPES = {"float32": torch.float32, "float16": torch.float16}
+
+
 class ReferenceNoise:
     """A NOISE drawn in the reference implementation's layout, to reproduce its videos by their seed."""
 
-    def __init__(self, seed: int):
-        self.seed = seed
+    def __init__(self, seed: int, draws_before: int = 0, dtype: torch.dtype = torch.float32):
+        self.seed, self.draws_before, self.dtype = seed, draws_before, dtype
 
     def generate_noise(self, latent: dict) -> Tensor:
         frames, channels, height, width = latent["samples"].shape
-        return reference_noise(self.seed, frames, channels, height, width)
+        return reference_noise(self.seed, frames, channels, height, width, self.draws_before, self.dtype)
 
 
-def sample(model, positive, negative, latent: dict, seed: int, steps: int, cfg: float, sampler=None, sigmas=None) -> dict:
+def sample(
+    model, positive, negative, latent: dict, seed: int, steps: int, cfg: float, sampler=None, sigmas=None
+) -> dict:
     """Denoise a clip of any length; the result is a LATENT like `latent`."""
     sigmas = trailing_sigmas(model, steps) if sigmas is None else sigmas
     require_vexpress(model)

@@ -48,5 +48,7 @@ def without_positions(weights: Mapping[str, Tensor], source: str) -> dict[str, T
         if key.endswith(POSITIONAL_TABLE) and not table.is_meta:
             expected = sinusoid(table.shape[1], table.shape[2])
             if (table[0].float() - expected).abs().max() > 0.01:  # fp8 and bf16 files round
-                raise ValueError(f"{source}: {key} is not the sinusoid that the motion modules were trained with.")
+                raise ValueError(
+                    f"{source}: {key} is not the sinusoid that the motion modules were trained with."
+                )
     return {key: weight for key, weight in weights.items() if not key.endswith(POSITIONAL_TABLE)}

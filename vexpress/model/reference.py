@@ -5,7 +5,9 @@ from comfy.ldm.modules.attention import CrossAttention
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from torch import Tensor, nn
 
-Block = tuple[str, int]  # a place in the UNet as ComfyUI names it: ("input", 4), ("middle", 0), ("output", 11)
+Block = tuple[
+    str, int
+]  # a place in the UNet as ComfyUI names it: ("input", 4), ("middle", 0), ("output", 11)
 ReferenceFeatures = dict[Block, Tensor]  # (1, L, C) per transformer block
 
 
@@ -29,7 +31,12 @@ class ReferenceNet(UNetModel):
 
         width = self.input_blocks[1][1].transformer_blocks[0].attn2.to_k.in_features
         nothing = latents.new_zeros(1, 1, width)
-        self(latents, latents.new_zeros(1), nothing, transformer_options={"patches": {"attn2_patch": [capture]}})
+        self(
+            latents,
+            latents.new_zeros(1),
+            nothing,
+            transformer_options={"patches": {"attn2_patch": [capture]}},
+        )
         return features
 
 
@@ -50,11 +57,15 @@ class ReferenceAttention(nn.Module):
         """
         if reference is None:
             return self.attn1_5.to_out(x.new_zeros(1, 1, x.shape[2]))
-        queries = self.norm1_5(x).flatten(0, 1)[None]  # (F, L, C) -> (1, F*L, C): all frames share one K and V
+        queries = self.norm1_5(x).flatten(0, 1)[
+            None
+        ]  # (F, L, C) -> (1, F*L, C): all frames share one K and V
         return self.attn1_5(queries, context=reference, transformer_options=transformer_options).view_as(x)
 
 
-def attend(attention: ReferenceAttention, x: Tensor, references: list[Tensor | None], options: dict) -> Tensor:
+def attend(
+    attention: ReferenceAttention, x: Tensor, references: list[Tensor | None], options: dict
+) -> Tensor:
     """Give each cond's frames their own portrait. x: (B*F, L, C); one reference per cond"""
     chunks = x.chunk(len(references))
     outputs = [attention(c, r, options).expand_as(c) for c, r in zip(chunks, references, strict=True)]

@@ -62,7 +62,15 @@ class VExpressUNet(UNetModel):
     per block, named `input_1`, `middle_0`, `output_11`, …
     """
 
-    def __init__(self, guider_channels: tuple[int, ...], max_frames: int, dtype=None, device=None, operations=nn, **unet):
+    def __init__(
+        self,
+        guider_channels: tuple[int, ...],
+        max_frames: int,
+        dtype=None,
+        device=None,
+        operations=nn,
+        **unet,
+    ):
         super().__init__(dtype=dtype, device=device, operations=operations, **unet)
         self.max_frames = max_frames
         factory = dict(dtype=dtype, device=device, operations=operations)
@@ -85,7 +93,9 @@ class VExpressUNet(UNetModel):
         if resnets:
             self.motion_modules[name] = MotionModule(resnets[0].out_channels, self.num_heads, **factory)
         for transformer in transformers:
-            self.reference_attention[name] = ReferenceAttention(transformer.in_channels, self.num_heads, **factory)
+            self.reference_attention[name] = ReferenceAttention(
+                transformer.in_channels, self.num_heads, **factory
+            )
 
     def _forward(
         self,
@@ -95,9 +105,10 @@ class VExpressUNet(UNetModel):
         y: Tensor | None = None,
         control: dict | None = None,
         transformer_options: dict = {},  # noqa: B006 as in UNetModel
-        reference: Sequence[ReferenceFeatures | None] = (),
-        kps_images: Sequence[Tensor | None] = (),
-        weights: AttentionWeights = AttentionWeights(),
+        *,
+        reference: Sequence[ReferenceFeatures | None],
+        kps_images: Sequence[Tensor | None],
+        weights: AttentionWeights,
         **kwargs,
     ) -> Tensor:
         """
@@ -134,14 +145,19 @@ class VExpressUNet(UNetModel):
 
         def after_resnet(layer, h, emb, audio, options, *_) -> Tensor:
             h = layer(h, emb)
-            alone = self.names[options["block"]] not in self.reference_attention  # no transformer follows in this block
+            alone = (
+                self.names[options["block"]] not in self.reference_attention
+            )  # no transformer follows in this block
             return move(h, options) if alone else h
 
         ours = {
             "input_block_patch": [add_kps],
             "middle_patch": [attend_to_reference],
             "attn2_output_patch": [scale_audio],
-            "forward_timestep_embed_patch": [(SpatialTransformer, after_transformer), (ResBlock, after_resnet)],
+            "forward_timestep_embed_patch": [
+                (SpatialTransformer, after_transformer),
+                (ResBlock, after_resnet),
+            ],
         }
         patches = dict(transformer_options.get("patches", {}))
         for name, closures in ours.items():

@@ -1,0 +1,96 @@
+"""What a clip is made from: portrait, voice and V-Kps."""
+
+from comfy_api.latest import io
+
+from ..vexpress.comfyui.conditioning import condition, encode_reference
+from ..vexpress.model.unet import AttentionWeights
+from .sockets import AudioTokens, Kps, Reference, ReferenceNet
+
+
+class EncodeReference(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="VExpressEncodeReference",
+            display_name="V-Express Encode Reference",
+            category="V-Express",
+            description="Let ReferenceNet read the portrait, once for the whole clip.",
+            search_aliases=["portrait", "reference image", "face to animate", "identity"],
+            inputs=[
+                ReferenceNet.Input("reference_net", tooltip="Connect reference_net of Load V-Express."),
+                io.Vae.Input("vae", tooltip="Connect a Stable Diffusion 1.5 VAE, best sd-vae-ft-mse."),
+                io.Image.Input(
+                    "image",
+                    tooltip="Connect one portrait: a square picture, the face in the middle and about half as wide "
+                    "as the picture.",
+                ),
+                size_input("width"),
+                size_input("height"),
+            ],
+            outputs=[Reference.Output(display_name="reference", tooltip="For V-Express Conditioning.")],
+        )
+
+    @classmethod
+    def execute(cls, reference_net, vae, image, width: int, height: int) -> io.NodeOutput:
+        return io.NodeOutput(encode_reference(reference_net, vae, image, width, height))
+
+
+def size_input(side: str) -> io.Int.Input:
+    return io.Int.Input(
+        side,
+        default=512,
+        min=64,
+        max=2048,
+        step=8,
+        tooltip=f"Set the {side} of the video in pixels. The model was trained at 512; the shape must be the "
+        "portrait's.",
+    )
+
+
+class Conditioning(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="VExpressConditioning",
+            display_name="V-Express Conditioning",
+            category="V-Express",
+            description="Bring portrait, voice and V-Kps together, and make the empty latent of the clip.",
+            search_aliases=["talking head conditioning", "lip sync strength", "audio weight"],
+            inputs=[
+                Reference.Input("reference", tooltip="Connect V-Express Encode Reference."),
+                AudioTokens.Input(
+                    "audio_tokens", tooltip="Connect V-Express Encode Audio; it sets the length of the clip."
+                ),
+                Kps.Input(
+                    "kps",
+                    tooltip="Connect Retarget V-Kps, with as many frames as the audio. One frame holds the head still.",
+                ),
+                weight_input(
+                    "reference_weight",
+                    AttentionWeights().reference,
+                    "Lower a little if the head follows the V-Kps too little; raise towards 1 if the face is not the "
+                    "portrait's.",
+                ),
+                weight_input(
+                    "audio_weight",
+                    AttentionWeights().audio,
+                    "Raise if the lips move too little, lower towards 1 if the mouth is torn open.",
+                ),
+            ],
+            outputs=[
+                io.Conditioning.Output(display_name="positive"),
+                io.Conditioning.Output(display_name="negative", tooltip="Neither portrait, voice nor V-Kps."),
+                io.Latent.Output(display_name="latent", tooltip="One empty latent per frame."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, reference, audio_tokens, kps, reference_weight: float, audio_weight: float
+    ) -> io.NodeOutput:
+        weights = AttentionWeights(reference_weight, audio_weight)
+        return io.NodeOutput(*condition(reference, audio_tokens, kps, weights))
+
+
+def weight_input(name: str, default: float, tooltip: str) -> io.Float.Input:
+    return io.Float.Input(name, default=default, min=0.0, max=10.0, step=0.05, tooltip=tooltip)

@@ -1,0 +1,9 @@
+"""The pack's own socket types."""
+
+from comfy_api.latest import io
+
+AudioProjection = io.Custom("VEXPRESS_AUDIO_PROJECTION")
+AudioTokens = io.Custom("VEXPRESS_AUDIO")
+Kps = io.Custom("VEXPRESS_KPS")
+Reference = io.Custom("VEXPRESS_REFERENCE")
+ReferenceNet = io.Custom("VEXPRESS_REFERENCE_NET")
