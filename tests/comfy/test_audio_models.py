@@ -321,7 +321,7 @@ def test_a_video_without_sound(tmp_path):
 )
 def test_node_contract(node, inputs, outputs):
     schema = node.GET_SCHEMA()
-    assert schema.node_id == node.__name__
+    assert schema.node_id == f"VExpress{node.__name__}"
     assert [socket.id for socket in schema.inputs] == inputs
     assert [socket.io_type for socket in schema.outputs] == outputs
     assert all(socket.tooltip for socket in schema.inputs)
