@@ -1,14 +1,15 @@
 """V-Kps files: our own .json and .safetensors, and the .pth of the reference implementation."""
 
 import json
-import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch.serialization import add_safe_globals, clear_safe_globals, get_safe_globals
 
 from .kps import Kps
 
@@ -68,7 +69,7 @@ def _header(content: dict) -> dict:
 
 def _read_pth(path: Path) -> dict:
     try:
-        with torch.serialization.safe_globals(PICKLED_NUMPY):
+        with _nothing_but(PICKLED_NUMPY):
             content = torch.load(path, map_location="cpu", weights_only=True)
         if isinstance(content, list):
             content = np.stack([np.asarray(frame, dtype=np.float32) for frame in content])
@@ -84,25 +85,26 @@ def _write_pth(kps: Kps, path: Path) -> None:
 
 
 class _PickledDtype:
-    """Stands in for np.dtype: a file's word on item size and flags never reaches NumPy."""
+    """Stands in for np.dtype: what a file says of sizes and flags never reaches NumPy."""
 
     def __init__(self, code: str, *_):
-        if code not in ("f4", "f8"):
-            raise ValueError(f"arrays of {code!r} are no points.")
         self.code = code
 
     def __setstate__(self, state: tuple) -> None:
-        self.code = state[1] + self.code  # byte order
+        byte_order = state[1]
+        self.code = byte_order + self.code
 
 
 class _PickledArray:
-    """Stands in for np.ndarray while unpickling."""
+    """Stands in for np.ndarray while a file is read."""
 
     def __init__(self, *_):
         self.values = None
 
     def __setstate__(self, state: tuple) -> None:
         _, shape, dtype, is_fortran, data = state
+        if dtype.code not in ("<f4", "<f8"):
+            raise ValueError(f"an array of {dtype.code!r} holds no points.")
         self.values = np.frombuffer(data, dtype.code).reshape(shape, order="F" if is_fortran else "C")
 
     def __array__(self, dtype: type | None = None, copy: bool | None = None) -> np.ndarray:
@@ -114,81 +116,20 @@ PICKLED_NUMPY = [
     (_PickledArray, "numpy.core.multiarray._reconstruct"),  # NumPy 1
     (_PickledArray, "numpy._core.multiarray._reconstruct"),  # NumPy 2
     (_PickledDtype, "numpy.dtype"),
-    (_PickledDtype, "numpy.dtypes.Float32DType"),
-    (_PickledDtype, "numpy.dtypes.Float64DType"),
 ]
 
-READERS:
-        raise ValueError(f"{path.name}: V-Kps are read from {', '.join(READERS)}.")
+
+@contextmanager
+def _nothing_but(allowed: list[tuple[Callable, str]]) -> Iterator[None]:
+    """What other packs allow torch to unpickle would take the place of ours."""
+    others = get_safe_globals()
+    clear_safe_globals()
+    add_safe_globals(allowed)
     try:
-        fields = READERS[path.suffix](path)
-        return Kps(**{"width": width, "height": height, "fps": fps} | fields)
-    except (ValueError, TypeError, SafetensorError) as error:
-        raise ValueError(f"{path.name} does not hold V-Kps: {error}") from error
-
-
-def save_kps(kps: Kps, path: Path) -> None:
-    """In the format that the path's extension names."""
-    WRITERS[path.suffix](kps, path)
-
-
-def _read_json(path: Path) -> dict:
-    content = json.loads(path.read_text("utf-8"))
-    if not isinstance(content, dict):
-        raise ValueError(f"the top level is a {type(content).__name__}, not an object.")
-    return {"points": torch.tensor(content.get("points", []), dtype=torch.float32)} | _header(content)
-
-
-def _write_json(kps: Kps, path: Path) -> None:
-    content = {"format": FORMAT, "version": VERSION, **_described(kps), "points": kps.points.tolist()}
-    path.write_text(json.dumps(content), "utf-8")
-
-
-def _read_safetensors(path: Path) -> dict:
-    with safe_open(path, "pt") as file:
-        return _header(file.metadata() or {}) | {"points": file.get_tensor("points")}
-
-
-def _write_safetensors(kps: Kps, path: Path) -> None:
-    header = {"format": FORMAT, "version": VERSION, **_described(kps)}
-    save_file({"points": kps.points.contiguous()}, path, {name: str(value) for name, value in header.items()})
-
-
-def _described(kps: Kps) -> dict:
-    return {name: getattr(kps, name) for name in OPTIONAL if getattr(kps, name) is not None}
-
-
-def _header(content: dict) -> dict:
-    if content.get("format") != FORMAT:
-        raise ValueError(f'its "format" is {content.get("format")!r}, not "{FORMAT}".')
-    if str(content.get("version")) != str(VERSION):
-        raise ValueError(f"it has version {content.get('version')}, this pack reads version {VERSION}.")
-    return {name: kind(content[name]) for name, kind in OPTIONAL.items() if content.get(name) is not None}
-
-
-def _read_pth(path: Path) -> dict:
-    try:
-        with torch.serialization.safe_globals(PICKLED_NUMPY):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-        if isinstance(content, list):
-            content = np.stack([np.asarray(frame, dtype=np.float32) for frame in content])
-        return {"points": torch.as_tensor(np.asarray(content, dtype=np.float32))}
-    except OSError:
-        raise
-    except Exception as error:  # a broken pickle fails in whatever way it leads the reader to
-        raise ValueError("a .pth of V-Kps is a list of arrays (3, 2) or one tensor, nothing else.") from error
-
-
-def _write_pth(kps: Kps, path: Path) -> None:
-    torch.save([frame.copy() for frame in kps.points.numpy()], path)
-
-
-def _numpy_arrays() -> list[Callable | tuple[Callable, str]]:
-    """All that may be unpickled besides tensors, under the names of NumPy 1 and 2."""
-    reconstruct = np.empty(0).__reduce__()[0]
-    names = ("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct")
-    dtypes = (np.dtypes.Float32DType, np.dtypes.Float64DType)
-    return [np.ndarray, np.dtype, *dtypes, *((reconstruct, name) for name in names)]
+        yield
+    finally:
+        clear_safe_globals()
+        add_safe_globals(others)
 
 
 READERS: dict[str, Callable[[Path], dict]] = {
