@@ -21,8 +21,15 @@ class UNetConfig:
     heads: int = 8
 
     @classmethod
-    def of(cls, weights: Mapping[str, Tensor]) -> "UNetConfig":
-        """Read the sizes of a UNet whose weights carry diffusers' names."""
+    def of(cls, weights: Mapping[str, Tensor], source: str = "The file") -> "UNetConfig":
+        """Read the sizes of a UNet whose weights carry diffusers' names, or raise naming `source` and what it lacks."""
+        try:
+            return cls._of(weights)
+        except KeyError as error:
+            raise ValueError(f"{source} lacks {error.args[0]}, which tells the size of its UNet.") from error
+
+    @classmethod
+    def _of(cls, weights: Mapping[str, Tensor]) -> "UNetConfig":
         levels = range(
             1 + max(int(level) for level in re.findall(r"down_blocks\.(\d+)\.", " ".join(weights)))
         )

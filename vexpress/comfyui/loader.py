@@ -44,7 +44,7 @@ def load_denoising_model(
     """The MODEL: UNet, motion modules and V-Kps guider as one patcher, with the default context windows set."""
     weights, source = _unet_weights(files)
     guider = load_part(files.v_kps_guider, "v_kps_guider")
-    config = UNetConfig.of(weights)
+    config = UNetConfig.of(weights, source)
     arguments = dict(
         unet_arguments(config), guider_channels=guider_channels(guider), max_frames=longest_window(weights)
     )
@@ -90,7 +90,7 @@ class LoadedReferenceNet:
     def __init__(self, path: str):
         weights = load_part(path, "reference_net")
         weights = {key: weight for key, weight in weights.items() if key not in UNUSED_BY_REFERENCE_NET}
-        config = UNetConfig.of(weights)
+        config = UNetConfig.of(weights, os.path.basename(path))
         device = comfy.model_management.get_torch_device()
         dtype = comfy.model_management.unet_dtype(model_params=comfy.utils.calculate_parameters(weights))
         cast = comfy.model_management.unet_manual_cast(dtype, device)
