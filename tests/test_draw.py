@@ -66,5 +66,5 @@ def test_backgrounds_must_fit_the_frames():
 
 
 def test_a_background_of_another_shape_is_refused():
-    with pytest.raises(ValueError, match="64x48 cannot become 64x64"):
+    with pytest.raises(ValueError, match="64x48 pixels cannot become 64x64"):
         draw_over(Kps(FACE[None], 64, 48), torch.zeros(1, 64, 64, 3))

@@ -55,7 +55,7 @@ def test_scaling_allows_one_percent_of_squash():
 
 
 def test_scaling_to_another_shape_points_to_the_cropping_node():
-    with pytest.raises(ValueError, match="1920x1080 cannot become 512x512.*VExpressCropFace"):
+    with pytest.raises(ValueError, match="V-Kps of 1920x1080 pixels cannot become 512x512.*VExpressCropFace"):
         Kps(FACE[None], 1920, 1080).scaled(512, 512)
 
 

@@ -43,7 +43,7 @@ class Kps:
 
     def scaled(self, width: int, height: int) -> "Kps":
         """The same face in a picture of another size but the same shape."""
-        check_same_aspect((self.width, self.height), (width, height))
+        check_same_aspect("V-Kps", (self.width, self.height), (width, height))
         scale = torch.tensor([width / self.width, height / self.height])
         return replace(self, points=self.points * scale, width=width, height=height)
 
@@ -69,11 +69,11 @@ class Kps:
         return replace(self, points=torch.lerp(self.points[before], self.points[after], weight), fps=fps)
 
 
-def check_same_aspect(size: tuple[int, int], target: tuple[int, int]) -> None:
+def check_same_aspect(what: str, size: tuple[int, int], target: tuple[int, int]) -> None:
     """Refuses to squash a face; sizes are (width, height)."""
     (width, height), (target_width, target_height) = size, target
     if abs(width * target_height / (height * target_width) - 1) > ASPECT_TOLERANCE:
         raise ValueError(
-            f"{width}x{height} cannot become {target_width}x{target_height}: the aspect ratios differ by "
+            f"{what} of {width}x{height} pixels cannot become {target_width}x{target_height}: the aspect ratios differ by "
             "more than 1 %, so cut the face out with VExpressCropFace first."
         )

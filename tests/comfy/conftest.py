@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 
 import pytest
 
@@ -12,6 +13,12 @@ if COMFYUI_PATH:
     from comfy.cli_args import args
 
     args.cpu = True
+    base = tempfile.TemporaryDirectory(prefix="comfyui-")  # the user's own folders stay as they are
+    args.base_directory = base.name
+
+    from pack.vexpress.comfyui.folders import register_model_folder
+
+    register_model_folder()
 
 collect_ignore_glob = [] if COMFYUI_PATH else ["*"]
 

@@ -26,7 +26,7 @@ def encode_reference(
 def fit(image: Tensor, width: int, height: int) -> Tensor:
     """Resize, never crop or distort: (B, H, W, C) -> (B, height, width, C)"""
     _, source_height, source_width, _ = image.shape
-    check_same_aspect("The image", (source_width, source_height), (width, height))
+    check_same_aspect("An image", (source_width, source_height), (width, height))
     if (source_width, source_height) == (width, height):
         return image
     return comfy.utils.common_upscale(image.movedim(-1, 1), width, height, "lanczos", "disabled").movedim(
