@@ -23,8 +23,8 @@ from pack.vexpress.kps import Kps  # noqa: E402
 from pack.vexpress.kps_files import save_kps  # noqa: E402
 
 FPS = 30
-DRIVING_FRAMES = 150
-SENTENCE = "Hello. A portrait and a voice: that is all it takes."
+DRIVING_FRAMES = 120
+SENTENCE = "A portrait and a voice: that is all it takes."
 
 
 def portrait_kps() -> Kps:
