@@ -307,26 +307,6 @@ def test_a_video_without_sound(tmp_path):
     assert torch.equal(video.get_components().images, images[..., :3])
 
 
-@pytest.mark.parametrize(
-    "node, inputs, outputs",
-    [
-        (AudioEncoderLoader, ["audio_encoder"], ["AUDIO_ENCODER"]),
-        (
-            EncodeAudio,
-            ["audio_encoder", "audio_projection", "audio", "fps", "frames"],
-            ["VEXPRESS_AUDIO", "INT", "FLOAT"],
-        ),
-        (AssembleVideo, ["images", "audio", "fps", "deflicker"], ["VIDEO"]),
-    ],
-)
-def test_node_contract(node, inputs, outputs):
-    schema = node.GET_SCHEMA()
-    assert schema.node_id == f"VExpress{node.__name__}"
-    assert [socket.id for socket in schema.inputs] == inputs
-    assert [socket.io_type for socket in schema.outputs] == outputs
-    assert all(socket.tooltip for socket in schema.inputs)
-
-
 def test_the_loader_lists_and_loads_the_audio_encoders_folder(tmp_path, monkeypatch):
     saved(tmp_path, plain_layout(), "tiny.safetensors")
     extensions = folder_paths.folder_names_and_paths["audio_encoders"][1]

@@ -63,7 +63,9 @@ def test_a_file_tells_which_part_it_is(part):
 
 
 def test_a_denoising_unet_is_no_reference_net(checkpoints):
-    with pytest.raises(ValueError, match="denoising_unet.safetensors is a denoising_unet.*chosen as reference_net"):
+    with pytest.raises(
+        ValueError, match="denoising_unet.safetensors is a denoising_unet.*chosen as reference_net"
+    ):
         LoadedReferenceNet(str(checkpoints / "denoising_unet.safetensors"))
 
 
@@ -79,7 +81,9 @@ def test_weights_that_do_not_fit_are_named(checkpoints, tmp_path):
     weights["another.weight"] = torch.zeros(1)
     path = tmp_path / "reference_net.safetensors"
     save_file(weights, path)
-    with pytest.raises(ValueError, match=r"reference_net.safetensors.*4 missing: \S+, \S+, \S+, ….*1 unknown: another"):
+    with pytest.raises(
+        ValueError, match=r"reference_net.safetensors.*4 missing: \S+, \S+, \S+, ….*1 unknown: another"
+    ):
         LoadedReferenceNet(str(path))
 
 

@@ -6,11 +6,13 @@ import comfy.ops
 import pytest
 import torch
 from models import CASES, NETWORKS, golden, meta_weights, relative_error, tiny_model, tiny_reference_net
+from pack.vexpress.comfyui.audio_encoder import build_wav2vec2
 from pack.vexpress.comfyui.loader import UNUSED_BY_REFERENCE_NET
 from pack.vexpress.comfyui.model import kps_images
 from pack.vexpress.comfyui.unet_keys import convert_unet, without_positions
 from pack.vexpress.config import UNetConfig, guider_channels, longest_window
 from pack.vexpress.kps import Kps
+from pack.vexpress.model.audio_projection import AudioProjection, AudioProjectionConfig
 from pack.vexpress.model.reference import ReferenceAttention, ReferenceNet
 from pack.vexpress.model.unet import AttentionWeights, VExpressUNet, unet_arguments
 
@@ -126,6 +128,19 @@ def test_every_released_weight_of_reference_net_has_its_place():
     config = UNetConfig.of(weights)
     net = ReferenceNet(device="meta", operations=comfy.ops.manual_cast, **unet_arguments(config))
     assert shapes(convert_unet(weights, config)) == places(net)
+
+
+def test_every_released_weight_of_the_audio_projection_has_its_place():
+    weights = released("audio_projection")
+    config = AudioProjectionConfig.of(weights)
+    net = AudioProjection(config, device="meta", operations=comfy.ops.manual_cast)
+    assert shapes(weights) == places(net)
+
+
+def test_every_weight_of_wav2vec2_base_has_its_place():
+    released_places = shapes(released("wav2vec2"))
+    del released_places["masked_spec_embed"]  # only training masks
+    assert released_places == places(build_wav2vec2({}))
 
 
 def test_widths_need_not_be_multiples_of_the_first():

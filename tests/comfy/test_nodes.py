@@ -11,7 +11,7 @@ from pack.nodes.sampling import Context, Noise, Sampler, SamplerSelect, Schedule
 from pack.vexpress.comfyui.audio_encoder import load_audio_encoder
 from pack.vexpress.comfyui.audio_projection import load_audio_projection
 from pack.vexpress.kps import Kps
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 CONTRACT = {
     "VExpressLoader": (
