@@ -1,0 +1,257 @@
+"""
+Runs the main job on a real ComfyUI server: workflows/portrait_and_voice.json, with a portrait and a voice of
+yours or with the shipped examples. The last line it prints is the path of the video.
+"""
+
+import argparse
+import json
+import math
+import os
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import torch
+from comfy_cli.workflow_to_api import convert_ui_to_api
+from PIL import Image, ImageOps
+
+from ..vexpress.kps import ASPECT_TOLERANCE, Kps
+from ..vexpress.kps_files import load_kps, save_kps
+from .server import ComfyError, NodeProgress, comfy_server
+from .tiny_models import write_tiny_models
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = ROOT / "examples"
+WORKFLOW = ROOT / "workflows" / "portrait_and_voice.json"
+FPS = 30
+LOADERS = {  # what each reads: widget -> where the released file lies
+    "VExpressLoader": {
+        "denoising_unet": "vexpress/denoising_unet*",
+        "motion_module": "vexpress/motion_module*",
+        "reference_net": "vexpress/reference_net*",
+        "v_kps_guider": "vexpress/v_kps_guider*",
+        "audio_projection": "vexpress/audio_projection*",
+    },
+    "VExpressAudioEncoderLoader": {"audio_encoder": "audio_encoders/*wav2vec2-base*"},
+    "VAELoader": {"vae_name": "vae/*vae-ft-mse*"},
+}
+ENDINGS = (".safetensors", ".bin", ".pth", ".pt")
+STAGES = {
+    "VExpressLoader": "Loading V-Express",
+    "VExpressEncodeAudio": "Listening to the voice",
+    "VExpressEncodeReference": "Reading the portrait",
+    "VExpressSampler": "Denoising",
+    "VAEDecode": "Decoding",
+    "SaveVideo": "Writing the video",
+}
+
+
+class Models(NamedTuple):
+    folders: list[Path]
+    names: dict[str, dict[str, str]]  # loader node -> widget -> file
+
+
+class Settings(NamedTuple):
+    longest_side: int
+    steps: int
+
+
+WITH_RELEASED = Settings(longest_side=512, steps=25)
+WITH_STAND_INS = Settings(longest_side=192, steps=4)
+
+
+def main(arguments: list[str]) -> int:
+    options = _options(arguments)
+    try:
+        run(options)
+    except (ComfyError, OSError, ValueError) as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _options(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="dev.py demo", description=__doc__)
+    parser.add_argument(
+        "--portrait", type=Path, default=EXAMPLES / "portrait.png", help="a picture of a face"
+    )
+    parser.add_argument("--voice", type=Path, default=EXAMPLES / "voice.flac", help="an audio file")
+    parser.add_argument("--kps", type=Path, help="V-Kps of the portrait: .json, .safetensors or .pth")
+    parser.add_argument("--seconds", type=float, help="length of the video (default: the voice's)")
+    parser.add_argument("--models", type=Path, help="a folder laid out as ComfyUI's models/")
+    parser.add_argument("--output", type=Path, help="where the video goes (default: in the cache folder)")
+    return parser.parse_args(arguments)
+
+
+def run(options: argparse.Namespace) -> None:
+    comfyui, demo = Path(os.environ["COMFYUI_PATH"]), Path(os.environ["V_EXPRESS_CACHE"]) / "demo"
+    released = find_released(_model_folders(comfyui, demo, options.models))
+    if options.models and not released:
+        patterns = [pattern for widgets in LOADERS.values() for pattern in widgets.values()]
+        raise ValueError(f"{options.models} lacks one of {', '.join(patterns)}.")
+    settings = WITH_RELEASED if released else WITH_STAND_INS
+    portrait = ImageOps.exif_transpose(Image.open(options.portrait)).size
+    size = fitting_size(*portrait, settings.longest_side)
+    frames = _number_of_frames(options)
+    output = (options.output or demo / "output").resolve()
+    output.mkdir(parents=True, exist_ok=True)
+    _announce(options, released, portrait, size, settings.steps)
+
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="v-express-demo-") as base:
+        models = released or _stand_ins(Path(base) / "models")
+        print("Starting ComfyUI …", flush=True)
+        with comfy_server(comfyui, Path(base), models.folders, output, _device_flags()) as server:
+            _copy_inputs(options, portrait, server.input)
+            prompt = convert_ui_to_api(json.loads(WORKFLOW.read_text("utf-8")), server.object_info())
+            _fill_in(prompt, options, models.names, size, frames, settings.steps)
+            outputs = server.run(prompt, Progress(prompt))
+            peak = server.peak_memory()
+    seconds = time.monotonic() - started
+    print(
+        f"{frames} frames of {size[0]}x{size[1]} in {seconds:.0f} s, {peak / 1e9:.1f} GB of memory at most."
+    )
+    print(_saved_file(outputs, output))
+
+
+def _model_folders(comfyui: Path, demo: Path, chosen: Path | None) -> list[Path]:
+    around = [ROOT.parents[1] / "models"] if ROOT.parent.name == "custom_nodes" else []
+    folders = [chosen] if chosen else [comfyui / "models", *around, demo / "models"]
+    return [folder for folder in folders if folder.is_dir()]
+
+
+def find_released(folders: list[Path]) -> Models | None:
+    """The released files, each in whichever folder has it."""
+    names = {
+        loader: {widget: _find(folders, pattern) for widget, pattern in patterns.items()}
+        for loader, patterns in LOADERS.items()
+    }
+    complete = all(name for widgets in names.values() for name in widgets.values())
+    return Models(folders, names) if complete else None
+
+
+def _find(folders: list[Path], pattern: str) -> str | None:
+    files = (file for folder in folders for file in sorted(folder.glob(pattern)))
+    return next((file.name for file in files if file.suffix in ENDINGS), None)
+
+
+def _stand_ins(folder: Path) -> Models:
+    write_tiny_models(folder)
+    return find_released([folder])
+
+
+def fitting_size(width: int, height: int, longest_side: int) -> tuple[int, int]:
+    """Multiples of 8 in the picture's shape, with the longest side near the one wanted."""
+    candidates = []
+    for longest in range(longest_side, longest_side * 3 // 2 + 1, 8):
+        scale = longest / max(width, height)
+        size = tuple(max(64, 8 * round(side * scale / 8)) for side in (width, height))
+        candidates.append((abs(size[0] / size[1] * height / width - 1), longest, size))
+    fine = [candidate for candidate in candidates if candidate[0] < ASPECT_TOLERANCE]
+    return fine[0][2] if fine else min(candidates)[2]
+
+
+def _number_of_frames(options: argparse.Namespace) -> int:
+    if options.seconds:
+        return max(1, round(options.seconds * FPS))
+    with av.open(str(options.voice)) as voice:
+        if not voice.streams.audio:
+            raise ValueError(f"{options.voice} holds no sound.")
+        return math.ceil((voice.duration or 0) / av.time_base * FPS - 0.001) or 1
+
+
+def _announce(
+    options: argparse.Namespace, released: Models | None, portrait: tuple, size: tuple, steps: int
+) -> None:
+    if not released:
+        print(
+            "The released weights are not there (README: Models), so small random stand-ins run in their place."
+        )
+        print("Everything is real but the pictures: those mean nothing yet.")
+    elif _device_flags():
+        print("On the CPU the released weights take hours for a second of video; --seconds makes it shorter.")
+    if not options.kps and options.portrait != EXAMPLES / "portrait.png":
+        print("The face is assumed in the middle, as in the example portrait; --kps says where it is.")
+    shape, video = "x".join(map(str, portrait)), "x".join(map(str, size))
+    print(f"{options.portrait.name} is {shape}; the video will be {video}, in {steps} steps.")
+
+
+def _device_flags() -> list[str]:
+    return [] if torch.cuda.is_available() or torch.backends.mps.is_available() else ["--cpu"]
+
+
+def _copy_inputs(options: argparse.Namespace, portrait: tuple[int, int], inputs: Path) -> None:
+    shutil.copy(options.portrait, inputs / _portrait_name(options))
+    shutil.copy(options.voice, inputs / _voice_name(options))
+    kps = load_kps(options.kps, *portrait, FPS) if options.kps else _centred_kps(*portrait)
+    save_kps(kps, inputs / "v-express_portrait_kps.json")
+
+
+def _centred_kps(width: int, height: int) -> Kps:
+    example = load_kps(EXAMPLES / "portrait_kps.json")
+    scale = min(width, height) / example.width
+    margin = torch.tensor([width - example.width * scale, height - example.height * scale]) / 2
+    return Kps(example.points * scale + margin, width, height, FPS)
+
+
+def _portrait_name(options: argparse.Namespace) -> str:
+    return f"v-express_portrait{options.portrait.suffix}"
+
+
+def _voice_name(options: argparse.Namespace) -> str:
+    return f"v-express_voice{options.voice.suffix}"
+
+
+def _fill_in(
+    prompt: dict, options: argparse.Namespace, names: dict, size: tuple, frames: int, steps: int
+) -> None:
+    """The workflow as it is, but for what was asked on the command line."""
+    changes = names | {
+        "LoadImage": {"image": _portrait_name(options)},
+        "LoadAudio": {"audio": _voice_name(options)},
+        "VExpressEncodeAudio": {"frames": frames},
+        "VExpressEncodeReference": {"width": size[0], "height": size[1]},
+        "VExpressSampler": {"steps": steps},
+    }
+    for node in prompt.values():
+        node["inputs"] |= changes.get(node["class_type"], {})
+
+
+def _saved_file(outputs: dict, folder: Path) -> Path:
+    (saved,) = (
+        file for node in outputs.values() for file in node.get("images", []) if file["type"] == "output"
+    )
+    return folder / saved["subfolder"] / saved["filename"]
+
+
+class Progress:
+    """One line per stage; on a terminal it counts while the stage runs."""
+
+    def __init__(self, prompt: dict):
+        self.stages = {
+            node_id: STAGES[node["class_type"]]
+            for node_id, node in prompt.items()
+            if node["class_type"] in STAGES
+        }
+        self.started: dict[str, float] = {}
+
+    def __call__(self, nodes: list[NodeProgress]) -> None:
+        for node in nodes:
+            if node.node_id in self.stages:
+                self._show(node)
+
+    def _show(self, node: NodeProgress) -> None:
+        seconds = time.monotonic() - self.started.setdefault(node.node_id, time.monotonic())
+        finished = node.state == "finished"
+        if finished or sys.stdout.isatty():
+            done = node.value / node.max if node.max else 1.0
+            bar = "█" * round(24 * done) + "░" * round(24 * (1 - done))
+            line = f"{self.stages[node.node_id]:<23} {bar} {done:4.0%} {seconds:5.0f} s"
+            print(f"\r{line}", end="\n" if finished else "", flush=True)
+        if finished:
+            del self.stages[node.node_id]
