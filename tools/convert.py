@@ -17,7 +17,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("files", nargs="+", type=Path, help="weights, or a folder that holds them")
     parser.add_argument("--output", type=Path, help="folder to write to (default: beside each file)")
     options = parser.parse_args(arguments)
-    comfyui = os.environ.get("COMFYUI_PATH") or str(ROOT.parents[1])  # unless told, the one we were cloned into
+    comfyui = os.environ.get("COMFYUI_PATH") or str(
+        ROOT.parents[1]
+    )  # unless told, the one we were cloned into
     sys.path.insert(0, comfyui)
     files = [file for path in options.files for file in _weights_in(path)]
     if not files:

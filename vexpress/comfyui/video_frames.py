@@ -1,0 +1,83 @@
+"""The pictures of a VIDEO, one at a time, so that memory does not grow with its length."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+import numpy as np
+from av.video.reformatter import Interpolation
+from comfy_api.latest import Input
+from numpy import ndarray
+
+EXACT = Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND
+
+
+@dataclass(frozen=True)
+class VideoFrames:
+    """
+    Iterating yields (H, W, 3) RGB uint8, upright, within the video's trim. Every picture of the file comes
+    once, in order: a variable frame rate is taken as constant, at its average.
+
+    count: what the file's header promises; only iterating tells for sure
+    """
+
+    video: Input.Video
+    fps: Fraction
+    width: int
+    height: int
+    count: int
+
+    def __iter__(self) -> Iterator[ndarray]:
+        for number, picture in enumerate(_pictures(self.video)):
+            height, width = picture.shape[:2]
+            if (width, height) != (self.width, self.height):
+                raise ValueError(
+                    f"Frame {number} of the video has {width}x{height} pixels, "
+                    f"the first one {self.width}x{self.height}."
+                )
+            yield picture
+
+
+def video_frames(video: Input.Video) -> VideoFrames:
+    first = next(_pictures(video), None)
+    if first is None:
+        start, duration = video.get_active_trim_window()
+        raise ValueError(
+            f"The video has no picture from {start:g} s "
+            + (f"to {start + duration:g} s." if duration else "to its end.")
+        )
+    fps = Fraction(video.get_frame_rate())
+    height, width = first.shape[:2]
+    return VideoFrames(video, fps, width, height, max(round(video.get_duration() * fps), 1))
+
+
+def _pictures(video: Input.Video) -> Iterator[ndarray]:
+    if type(video).get_stream_source is Input.Video.get_stream_source:  # no file: this would write one
+        return _pictures_of_images(video)
+    return _pictures_of_file(video)
+
+
+def _pictures_of_images(video: Input.Video) -> Iterator[ndarray]:
+    for image in video.get_components().images:
+        yield (image[..., :3].float() * 255).round().clamp(0, 255).byte().cpu().numpy()
+
+
+def _pictures_of_file(video: Input.Video) -> Iterator[ndarray]:
+    start, duration = video.get_active_trim_window()
+    with av.open(video.get_stream_source()) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        first, end = (int(seconds / stream.time_base) for seconds in (start, start + duration))
+        if first:
+            container.seek(first, stream=stream)
+        for frame in container.decode(stream):
+            if duration and frame.pts >= end:
+                return
+            if frame.pts >= first:
+                yield _upright(frame)
+
+
+def _upright(frame: av.VideoFrame) -> ndarray:
+    picture = frame.to_ndarray(format="rgb24", interpolation=EXACT)
+    return np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90)))
