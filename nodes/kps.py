@@ -1,6 +1,7 @@
 from comfy_api.latest import io, ui
 
 from ..vexpress.comfyui import folders
+from ..vexpress.comfyui.preview import kps_chart
 from ..vexpress.draw import draw_over
 from ..vexpress.kps_files import READERS, WRITERS, load_kps, save_kps
 from ..vexpress.retarget import RetargetStrategy, Timing, retarget
@@ -52,7 +53,8 @@ class LoadKps(io.ComfyNode):
 
     @classmethod
     def execute(cls, file: str, width: int, height: int, fps: float) -> io.NodeOutput:
-        return io.NodeOutput(load_kps(folders.input_path(file), width, height, fps))
+        kps = load_kps(folders.input_path(file), width, height, fps)
+        return io.NodeOutput(kps, ui=kps_chart(kps, cls))
 
     @classmethod
     def validate_inputs(cls, file: str) -> bool | str:
@@ -170,7 +172,8 @@ class RetargetKps(io.ComfyNode):
         driving=None,
     ) -> io.NodeOutput:
         strategy, timing = RetargetStrategy(strategy), Timing(timing)
-        return io.NodeOutput(retarget(reference, driving, strategy, frames, fps, timing, upstream_exact))
+        kps = retarget(reference, driving, strategy, frames, fps, timing, upstream_exact)
+        return io.NodeOutput(kps, ui=kps_chart(kps, cls))
 
 
 class DrawKps(io.ComfyNode):

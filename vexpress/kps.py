@@ -41,6 +41,11 @@ class Kps:
     def __len__(self) -> int:
         return len(self.points)
 
+    def outside(self) -> Tensor:
+        """Frames with a point beyond the picture: (F,) bool"""
+        size = torch.tensor([self.width, self.height])
+        return ((self.points < 0) | (self.points >= size)).flatten(1).any(1)
+
     def scaled(self, width: int, height: int) -> "Kps":
         """The same face in a picture of another size but the same shape."""
         check_same_aspect("V-Kps", (self.width, self.height), (width, height))
