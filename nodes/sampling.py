@@ -3,7 +3,8 @@
 from comfy_api.latest import io
 
 from ..vexpress.comfyui.context import LENGTH, OVERLAP, set_context
-from ..vexpress.comfyui.sampling import NOISE_DTYPES, ReferenceNoise, exact_ddim, sample, trailing_sigmas
+from ..vexpress.comfyui.ddim import exact_ddim
+from ..vexpress.comfyui.sampling import NOISE_DTYPES, ReferenceNoise, sample, trailing_sigmas
 
 STEPS, CFG = 25, 3.5
 

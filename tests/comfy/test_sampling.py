@@ -8,8 +8,9 @@ from models import CASES, golden, relative_error, tiny_model, tiny_reference_net
 from pack.vexpress.audio import AudioTokens
 from pack.vexpress.comfyui.conditioning import condition
 from pack.vexpress.comfyui.context import set_context
+from pack.vexpress.comfyui.ddim import exact_ddim, sample_ddim
 from pack.vexpress.comfyui.model import Portrait
-from pack.vexpress.comfyui.sampling import exact_ddim, sample, sample_ddim, trailing_sigmas
+from pack.vexpress.comfyui.sampling import sample, trailing_sigmas
 from pack.vexpress.kps import Kps
 from pack.vexpress.model.unet import AttentionWeights
 from pack.vexpress.schedule import reference_noise

@@ -28,6 +28,12 @@ def set_context(model: comfy.model_patcher.ModelPatcher, length: int = LENGTH, o
     return model
 
 
+def context_of(model: comfy.model_patcher.ModelPatcher) -> tuple[int, int]:
+    """Length and overlap of the windows set on `model`."""
+    handler = model.model_options["context_handler"]
+    return handler.context_length, handler.context_overlap
+
+
 def require_vexpress(model: comfy.model_patcher.ModelPatcher) -> VExpress:
     """The V-Express model inside a MODEL, or one sentence if it is something else."""
     if not isinstance(model.model, VExpress):

@@ -1,4 +1,4 @@
-"""Sampling through ComfyUI: V-Express's timesteps, its exact DDIM step and its noise."""
+"""Sampling through ComfyUI: V-Express's noise levels, its noise and its order of windows."""
 
 import comfy.sample
 import comfy.samplers
@@ -9,11 +9,12 @@ from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
 from ..schedule import TRAIN_STEPS, reference_noise, trailing_timesteps
-from .context import require_vexpress
+from .context import context_of, require_vexpress
+from .ddim import exact_ddim
+from .memoryless import refuse_memory
+from .wavefront import Wavefront
 
-TERMINAL_SIGMA = (
-    1000.0  # ComfyUI's stand-in for the infinite sigma of zero SNR is 4518, the next level below 25
-)
+NOISE_DTYPES = {"float32": torch.float32, "float16": torch.float16}
 
 
 def trailing_sigmas(model: ModelPatcher, steps: int) -> Tensor:
@@ -23,42 +24,6 @@ def trailing_sigmas(model: ModelPatcher, steps: int) -> Tensor:
         raise ValueError(f"{steps} steps: choose 1 to {TRAIN_STEPS}.")
     sigmas = model.get_model_object("model_sampling").sigmas
     return torch.cat([sigmas[trailing_timesteps(steps)].cpu(), torch.zeros(1)])
-
-
-@torch.no_grad()
-def sample_ddim(model, x: Tensor, sigmas: Tensor, extra_args=None, callback=None, disable=None) -> Tensor:
-    """DDIM without noise, exact at the terminal level too, where the picture is x0 = -v (SPEC 6).
-
-    x: (F, 4, h, w) latents plus sigma times noise
-    """
-    extra_args = extra_args or {}
-    for i in comfy.utils.model_trange(len(sigmas) - 1, disable=disable):
-        sigma, following = sigmas[i], sigmas[i + 1]
-        denoised = model(x, sigma * x.new_ones(len(x)), **extra_args)
-        if sigma > TERMINAL_SIGMA:
-            denoised, noise = _terminal(x, sigma, denoised)
-        else:
-            noise = (x - denoised) / sigma
-        if callback is not None:
-            callback({"x": x, "i": i, "sigma": sigma, "sigma_hat": sigma, "denoised": denoised})
-        x = denoised + following * noise
-    return x
-
-
-def _terminal(x: Tensor, sigma: Tensor, denoised: Tensor) -> tuple[Tensor, Tensor]:
-    """Picture and noise at infinite sigma, from what the model says at ComfyUI's largest finite one."""
-    noise = x / (1 + sigma**2).sqrt()
-    alpha = 1 / (1 + sigma**2).sqrt()
-    velocity = (alpha * noise - denoised) / (1 - alpha**2).sqrt()
-    return -velocity, noise
-
-
-def exact_ddim() -> comfy.samplers.KSAMPLER:
-    """The SAMPLER that reproduces the reference implementation."""
-    return comfy.samplers.KSAMPLER(sample_ddim)
-
-
-NOISE_DTYPES = {"float32": torch.float32, "float16": torch.float16}
 
 
 class ReferenceNoise:
@@ -73,16 +38,35 @@ class ReferenceNoise:
 
 
 def sample(
-    model, positive, negative, latent: dict, seed: int, steps: int, cfg: float, sampler=None, sigmas=None
+    model: ModelPatcher,
+    positive: list,
+    negative: list,
+    latent: dict,
+    seed: int,
+    steps: int,
+    cfg: float,
+    sampler: comfy.samplers.Sampler | None = None,
+    sigmas: Tensor | None = None,
 ) -> dict:
-    """Denoise a clip of any length; the result is a LATENT like `latent`."""
-    sigmas = trailing_sigmas(model, steps) if sigmas is None else sigmas
+    """Denoise a clip of any length along the wavefront, or as `sampler` and `sigmas` say. Returns a LATENT like `latent`."""
     require_vexpress(model)
+    if sampler is None and sigmas is None and "noise_mask" not in latent:
+        refuse_memory(model, positive, negative)
+        sampler = Wavefront(*context_of(model))
+    sigmas = trailing_sigmas(model, steps) if sigmas is None else sigmas
     noise = comfy.sample.prepare_noise(latent["samples"], seed, latent.get("batch_index"))
     samples = comfy.sample.sample_custom(
-        model, noise, cfg, sampler or exact_ddim(), sigmas, positive, negative, latent["samples"],
-        noise_mask=latent.get("noise_mask"), seed=seed,
+        model,
+        noise,
+        cfg,
+        sampler or exact_ddim(),
+        sigmas,
+        positive,
+        negative,
+        latent["samples"],
+        noise_mask=latent.get("noise_mask"),
         callback=latent_preview.prepare_callback(model, len(sigmas) - 1),
         disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
-    )  # fmt: skip
+        seed=seed,
+    )
     return {**latent, "samples": samples}

@@ -1,0 +1,77 @@
+"""The wavefront inside ComfyUI gives the latents of ComfyUI's own windowed loop, bit for bit."""
+
+import comfy.model_management
+import comfy.sample
+import pytest
+import torch
+from models import CASES, golden, relative_error, tiny_model, tiny_reference_net
+from pack.vexpress.comfyui.context import set_context
+from pack.vexpress.comfyui.ddim import exact_ddim
+from pack.vexpress.comfyui.model import Portrait
+from pack.vexpress.comfyui.sampling import sample, trailing_sigmas
+from pack.vexpress.comfyui.wavefront import Wavefront
+from pack.vexpress.schedule import reference_noise
+from test_sampling import ENCODER_DRAWS, LOOP, clip, sample_with
+
+
+@pytest.fixture(scope="module")
+def model(checkpoints):
+    return tiny_model(checkpoints)
+
+
+@pytest.fixture(scope="module")
+def portrait(checkpoints):
+    with torch.inference_mode():
+        net = tiny_reference_net(checkpoints)
+        return Portrait(net.reference_features(golden("loops")["reference_latents"] / 0.18215), 128, 128)
+
+
+@pytest.mark.parametrize("case", ["three_windows", "no_cfg"])
+def test_final_latents_are_golden(case, model, portrait):
+    settings, tensors = CASES["loops"][case], golden("loops")
+    weights = settings["reference_attention_weight"], settings["audio_attention_weight"]
+    frames = settings["frames"]
+    conditions = clip(portrait, frames, tensors[f"{case}.audio_tokens"], weights)
+    noise = reference_noise(settings["seed"], frames, 4, 16, 16, draws_before=ENCODER_DRAWS)
+    sampler = Wavefront(settings["size"], settings["overlap"])
+    sigmas = trailing_sigmas(model, settings["steps"])
+    latents = sample_with(model, noise, settings["guidance"], sampler, sigmas, *conditions)
+    assert relative_error(latents * 0.18215, tensors[f"{case}.final_latents"]) < LOOP
+
+
+@pytest.mark.parametrize("frames", [1, 8, 9, 21])
+def test_it_equals_the_plain_loop(frames, model, portrait):
+    conditions = clip(portrait, frames)
+    noise = comfy.sample.prepare_noise(conditions[2]["samples"], 7)
+    windowed, sigmas = set_context(model, 8, 3), trailing_sigmas(model, 4)
+    plain = sample_with(windowed, noise, 2.5, exact_ddim(), sigmas, *conditions)
+    wavefront = sample_with(model, noise, 2.5, Wavefront(8, 3), sigmas, *conditions)
+    assert torch.equal(wavefront, plain)
+
+
+def test_cancel_stops_before_the_next_window(model, portrait):
+    conditions = clip(portrait, 9)
+    noise = comfy.sample.prepare_noise(conditions[2]["samples"], 7)
+    comfy.model_management.interrupt_current_processing()
+    with pytest.raises(comfy.model_management.InterruptProcessingException):
+        sample_with(model, noise, 1.0, Wavefront(8, 3), trailing_sigmas(model, 2), *conditions)
+
+
+def test_what_remembers_the_step_before_is_refused(model, portrait):
+    from comfy_extras.nodes_apg import APG
+    from comfy_extras.nodes_easycache import LazyCacheNode
+
+    positive, negative, latent = clip(portrait, 3)
+    (cached,) = LazyCacheNode.execute(model, 0.2, 0.15, 0.95, False).args
+    (momentum,) = APG.execute(model, 1.0, 5.0, -0.5).args
+    for changed, name in ((cached, "EasyCache or LazyCache"), (momentum, "momentum")):
+        with pytest.raises(ValueError, match=f"{name}.*remembers the step before"):
+            sample(changed, positive, negative, latent, seed=0, steps=1, cfg=2.0)
+
+
+def test_guidance_without_memory_is_not(model, portrait):
+    from comfy_extras.nodes_apg import APG
+
+    positive, negative, latent = clip(portrait, 3)
+    (guided,) = APG.execute(model, 1.0, 5.0, 0.0).args
+    assert sample(guided, positive, negative, latent, seed=0, steps=1, cfg=2.0)["samples"].isfinite().all()
