@@ -148,12 +148,14 @@ def _stand_ins(folder: Path) -> Models:
 def fitting_size(width: int, height: int, longest_side: int) -> tuple[int, int]:
     """Multiples of 8 in the picture's shape, with the longest side near the one wanted."""
     candidates = []
-    for longest in range(longest_side, longest_side * 3 // 2 + 1, 8):
+    for longest in range(longest_side, 3 * longest_side, 8):
         scale = longest / max(width, height)
-        size = tuple(max(64, 8 * round(side * scale / 8)) for side in (width, height))
-        candidates.append((abs(size[0] / size[1] * height / width - 1), longest, size))
-    fine = [candidate for candidate in candidates if candidate[0] < ASPECT_TOLERANCE]
-    return fine[0][2] if fine else min(candidates)[2]
+        fitting = tuple(max(64, 8 * round(side * scale / 8)) for side in (width, height))
+        distortion = abs(width * fitting[1] / (height * fitting[0]) - 1)
+        if distortion <= ASPECT_TOLERANCE:
+            return fitting
+        candidates.append((distortion, fitting))
+    return min(candidates)[1]
 
 
 def _number_of_frames(options: argparse.Namespace) -> int:

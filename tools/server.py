@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -32,6 +33,7 @@ FLAGS = [
     "--preview-method=none",
     "--use-pytorch-cross-attention",  # on the CPU many times faster than ComfyUI's default
 ]
+COLOUR_CODES = re.compile(r"\x1b\[\d+m")
 OFFLINE = {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1", "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
 
 
@@ -125,7 +127,8 @@ class Server:
         return getattr(memory, "peak_wset", memory.rss)
 
     def log_tail(self) -> str:
-        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        text = COLOUR_CODES.sub("", self.log.read_text(encoding="utf-8", errors="replace"))
+        lines = [line for line in text.splitlines() if line.strip()]
         return "\n".join(["The server's last lines:", *lines[-LOG_LINES:]])
 
 

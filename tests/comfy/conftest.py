@@ -1,8 +1,10 @@
 """Puts the real ComfyUI first on the path, on the CPU; without COMFYUI_PATH this folder is skipped."""
 
 import os
+import shutil
 import sys
 import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -38,3 +40,18 @@ def checkpoints(tmp_path_factory):
     from models import write_checkpoints
 
     return write_checkpoints(tmp_path_factory.mktemp("vexpress"))
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """A real ComfyUI server with this pack, small stand-ins for the released files, and the examples as input."""
+    from pack.tools.server import ROOT, comfy_server
+    from pack.tools.tiny_models import write_tiny_models
+
+    folder = tmp_path_factory.mktemp("server")
+    write_tiny_models(folder / "models")
+    (folder / "input").mkdir()
+    for example in ("portrait.png", "voice.flac", "portrait_kps.json", "driving_kps.json"):
+        shutil.copy(ROOT / "examples" / example, folder / "input" / f"v-express_{example}")
+    with comfy_server(Path(COMFYUI_PATH), folder) as running:
+        yield running

@@ -1,0 +1,127 @@
+"""The shipped workflows: on a real server, from a shell, and in the real frontend."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import pytest
+from comfy_cli.workflow_to_api import convert_ui_to_api
+
+ROOT = Path(__file__).parents[2]
+WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
+FRAMES, SIZE, STEPS = 12, 128, 2
+PLAYWRIGHT = "playwright-core@1.65.1"
+
+each_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+
+
+def read(path: Path) -> dict:
+    return json.loads(path.read_text("utf-8"))
+
+
+def shortened(workflow: dict) -> dict:
+    """The same graph for a small, short, rough video."""
+    widgets = {node["type"]: node.get("widgets_values") for node in workflow["nodes"]}
+    widgets["VExpressEncodeAudio"][1] = FRAMES
+    widgets["VExpressEncodeReference"][:] = [SIZE, SIZE]
+    widgets["VExpressSampler"][2] = STEPS
+    return workflow
+
+
+def check_video(path: Path) -> None:
+    with av.open(str(path)) as video:
+        pictures = [(frame.width, frame.height) for frame in video.decode(video=0)]
+        assert pictures == [(SIZE, SIZE)] * FRAMES
+        assert video.streams.video[0].average_rate == 30
+        assert len(video.streams.audio) == 1
+
+
+@each_workflow
+def test_a_workflow_makes_a_video_with_sound(server, path):
+    outputs = server.run(convert_ui_to_api(shortened(read(path)), server.object_info()))
+    files = [file for output in outputs.values() for file in output.get("images", [])]
+    (saved,) = (file for file in files if file["type"] == "output")
+    check_video(server.base / "output" / saved["subfolder"] / saved["filename"])
+
+
+@each_workflow
+def test_comfy_cli_runs_a_workflow(server, path, tmp_path):
+    before = set((server.base / "output").rglob("*.mp4"))
+    workflow = tmp_path / path.name
+    workflow.write_text(json.dumps(shortened(read(path))), "utf-8")
+    comfy = Path(sys.executable).with_name("comfy")
+    command = [comfy, "--skip-prompt", "--no-json", "run", "--workflow", workflow, "--wait"]
+    quiet = {"DO_NOT_TRACK": "1", "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [*command, "--host", "127.0.0.1", "--port", str(server.port), "--timeout", "300"],
+        env=os.environ | quiet,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (video,) = set((server.base / "output").rglob("*.mp4")) - before
+    check_video(video)
+
+
+@each_workflow
+def test_every_model_has_a_link_under_the_name_its_loader_asks_for(path):
+    loaders = [node for node in read(path)["nodes"] if "Loader" in node["type"]]
+    for node in loaders:
+        models = node["properties"]["models"]
+        asked = [value for value in node["widgets_values"] if Path(value).suffix]
+        assert [model["name"] for model in models] == asked
+        assert all(model["url"].startswith("https://huggingface.co/") for model in models)
+    assert len(loaders) == 3
+
+
+@pytest.fixture(scope="session")
+def playwright(tmp_path_factory) -> Path:
+    """A node_modules folder with playwright-core."""
+    if not shutil.which("npm"):
+        pytest.skip("npm is not installed")
+    folder = tmp_path_factory.mktemp("playwright")
+    install = [
+        shutil.which("npm"),
+        "install",
+        "--silent",
+        "--no-audit",
+        "--no-fund",
+        "--prefix",
+        folder,
+        PLAYWRIGHT,
+    ]
+    if subprocess.run(install, capture_output=True).returncode:
+        pytest.skip(f"npm could not install {PLAYWRIGHT}")
+    return folder / "node_modules"
+
+
+@pytest.fixture(scope="session")
+def browser() -> str:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next(filter(None, map(shutil.which, names)), None)
+    return found or pytest.skip("Chromium is not installed")
+
+
+@each_workflow
+def test_a_workflow_opens_in_the_frontend(server, browser, playwright, path):
+    script = Path(__file__).with_name("open_workflow.cjs")
+    done = subprocess.run(
+        ["node", script, server.url, browser, path],
+        env=os.environ | {"NODE_PATH": str(playwright)},
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stderr
+    opened = json.loads(done.stdout)
+    assert sorted(opened["nodes"]) == sorted(node["type"] for node in read(path)["nodes"])
+    assert (opened["missing"], opened["complaints"], opened["errors"]) == ([], [], [])
+    assert inputs_of(opened["prompt"]) == inputs_of(convert_ui_to_api(read(path), server.object_info()))
+
+
+def inputs_of(prompt: dict) -> dict:
+    return {node_id: (node["class_type"], node["inputs"]) for node_id, node in prompt.items()}
