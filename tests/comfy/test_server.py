@@ -45,8 +45,8 @@ def clip(voice: str = "v-express_voice.flac", frames: int = 6, **nodes) -> dict:
             reference_net=["models", 1],
             vae=["vae", 0],
             image=["portrait", 0],
-            width=64,
-            height=64,
+            width=128,
+            height=128,
         ),
         "tokens": node(
             "VExpressEncodeAudio",
@@ -173,11 +173,11 @@ def retargeting(reference, frames: int) -> dict:
         ),
         (
             {"context": node("VExpressContext", model=["models", 0], length=33, overlap=4)},
-            "length.*33.*32",
+            "33 bigger than max of 32: length",
         ),
         (
-            {"latent": node("EmptyLatentImage", width=64, height=72, batch_size=6)},
-            "latent has 6 frames of 64 x 72 pixels, the conditioning 6 of 64 x 64",
+            {"latent": node("EmptyLatentImage", width=128, height=136, batch_size=6)},
+            "latent has 6 frames of 128 x 136 pixels, the conditioning 6 of 128 x 128",
         ),
         (
             {
