@@ -5,6 +5,7 @@ from fractions import Fraction
 
 import av
 import numpy as np
+import psutil
 import pytest
 import torch
 from comfy_api.latest import InputImpl, Types
@@ -117,3 +118,18 @@ def test_a_video_of_images_is_read_without_writing_it():
     frames = video_frames(InputImpl.VideoFromComponents(components))
     assert (frames.fps, frames.width, frames.height, frames.count) == (25, WIDTH, HEIGHT, FRAMES)
     assert all(np.array_equal(*pair) for pair in zip(frames, pictures(), strict=True))
+
+
+def test_memory_does_not_grow_with_the_length(tmp_path):
+    with av.open(str(tmp_path / "long.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=30, options={"preset": "ultrafast"})
+        stream.width = stream.height = 256
+        stream.pix_fmt = "yuv420p"
+        picture = av.VideoFrame.from_ndarray(np.zeros((256, 256, 3), np.uint8), "rgb24")
+        for _ in range(2000):  # 400 MB as pictures
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    memory = psutil.Process().memory_info
+    used = [memory().rss for _ in video_frames(InputImpl.VideoFromFile(str(tmp_path / "long.mp4")))]
+    assert len(used) == 2000
+    assert max(used) - used[100] < 40e6
