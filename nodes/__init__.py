@@ -2,6 +2,7 @@
 
 from .audio import AudioEncoderLoader, EncodeAudio
 from .conditioning import Conditioning, EncodeReference
+from .detect import DetectKps, KpsFromLandmarks
 from .kps import DrawKps, LoadKps, RetargetKps, SaveKps
 from .models import Loader
 from .sampling import Context, Noise, Sampler, SamplerSelect, Scheduler
@@ -10,6 +11,8 @@ from .video import AssembleVideo
 NODES = [
     Loader,
     AudioEncoderLoader,
+    DetectKps,
+    KpsFromLandmarks,
     EncodeReference,
     EncodeAudio,
     LoadKps,

@@ -20,6 +20,8 @@ CONTRACT = {
     ),
     "VExpressAudioEncoderLoader": ("audio_encoder", "AUDIO_ENCODER"),
     "VExpressEncodeAudio": ("audio_encoder audio_projection audio fps frames", "VEXPRESS_AUDIO INT FLOAT"),
+    "VExpressDetectKps": ("images video fps face min_score max_gap index", "VEXPRESS_KPS"),
+    "VExpressKpsFromLandmarks": ("landmarks fps face max_gap index", "VEXPRESS_KPS"),
     "VExpressLoadKps": ("file width height fps", "VEXPRESS_KPS"),
     "VExpressSaveKps": ("kps filename_prefix format", ""),
     "VExpressRetargetKps": (

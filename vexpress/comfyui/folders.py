@@ -28,6 +28,13 @@ def model_path(name: str) -> str:
     return folder_paths.get_full_path_or_raise(MODELS, name)
 
 
+def face_detector_files() -> list[Path]:
+    """Where insightface's detector may lie; users share the folder with other packs."""
+    shared, _ = folder_paths.folder_names_and_paths.get("insightface", ([], set()))
+    folders = [os.path.join(folder_paths.models_dir, "insightface"), *shared]
+    return [Path(folder, "models", "buffalo_l", "det_10g.onnx") for folder in folders]
+
+
 def input_files(extensions: tuple[str, ...]) -> list[str]:
     """Names in the input folder that a COMBO offers."""
     folder = Path(folder_paths.get_input_directory())
