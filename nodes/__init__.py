@@ -3,8 +3,9 @@
 from .audio import AudioEncoderLoader, EncodeAudio
 from .conditioning import Conditioning, EncodeReference
 from .detect import DetectKps, KpsFromLandmarks
-from .kps import DrawKps, LoadKps, RetargetKps, SaveKps
+from .kps import DrawKps, LoadKps, SaveKps
 from .models import Loader
+from .motion import RetargetKps
 from .sampling import Context, Noise, Sampler, SamplerSelect, Scheduler
 from .video import AssembleVideo
 

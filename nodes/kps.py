@@ -4,7 +4,6 @@ from ..vexpress.comfyui import folders
 from ..vexpress.comfyui.preview import kps_chart
 from ..vexpress.draw import draw_over
 from ..vexpress.kps_files import READERS, WRITERS, load_kps, save_kps
-from ..vexpress.retarget import RetargetStrategy, Timing, retarget
 from .sockets import Kps
 
 
@@ -97,83 +96,6 @@ class SaveKps(io.ComfyNode):
         path, saved = folders.next_output(filename_prefix, f".{format}", kps.width, kps.height)
         save_kps(kps, path)
         return io.NodeOutput(ui={"kps": [saved]})
-
-
-class RetargetKps(io.ComfyNode):
-    @classmethod
-    def define_schema(cls):
-        return io.Schema(
-            node_id="VExpressRetargetKps",
-            display_name="Retarget V-Kps",
-            category="V-Express",
-            description="Move the head of the portrait the way the driving face moves, or keep it still.",
-            search_aliases=["head movement", "motion transfer", "retargeting", "fix face", "driving video"],
-            inputs=[
-                Kps.Input(
-                    "reference",
-                    tooltip="Connect the V-Kps of the portrait; of a track its first frame is taken.",
-                ),
-                Kps.Input(
-                    "driving",
-                    optional=True,
-                    tooltip="Connect the V-Kps of the driving video; only fix_face works without.",
-                ),
-                io.Combo.Input(
-                    "strategy",
-                    options=RetargetStrategy,
-                    default=RetargetStrategy.FIX_FACE,
-                    tooltip="Choose fix_face to hold the head still; no_retarget to take the driving points "
-                    "as they are (same face, same place); offset_retarget to shift the portrait's pose as the "
-                    "driver's nose moves; naive_retarget to turn the head as well.",
-                ),
-                io.Int.Input(
-                    "frames",
-                    default=0,
-                    min=0,
-                    max=1_000_000,
-                    tooltip="Connect the frames of the encoded audio. "
-                    "0 takes the whole driving track, or one frame without a driver.",
-                ),
-                io.Float.Input(
-                    "fps",
-                    default=30.0,
-                    min=1.0,
-                    max=240.0,
-                    step=0.01,
-                    tooltip="Connect the frame rate of the encoded audio.",
-                ),
-                io.Combo.Input(
-                    "timing",
-                    options=Timing,
-                    default=Timing.CLOCK,
-                    tooltip="Choose clock to keep the driver's speed (a longer track is cut, a shorter one "
-                    "holds its last frame), stretch to slow a shorter track down until it fills the clip.",
-                ),
-                io.Boolean.Input(
-                    "upstream_exact",
-                    default=False,
-                    advanced=True,
-                    tooltip="Switch on to get the numbers of the reference implementation, mistakes and all: "
-                    "it stretches, often compares the wrong pose, and offsets the opposite way by half.",
-                ),
-            ],
-            outputs=[Kps.Output(display_name="kps")],
-        )
-
-    @classmethod
-    def execute(
-        cls,
-        reference,
-        strategy: str,
-        frames: int,
-        fps: float,
-        timing: str,
-        upstream_exact: bool,
-        driving=None,
-    ) -> io.NodeOutput:
-        strategy, timing = RetargetStrategy(strategy), Timing(timing)
-        kps = retarget(reference, driving, strategy, frames, fps, timing, upstream_exact)
-        return io.NodeOutput(kps, ui=kps_chart(kps, cls))
 
 
 class DrawKps(io.ComfyNode):

@@ -1,6 +1,5 @@
 """How the V-Kps of a driving track are moved onto the face of a portrait."""
 
-import logging
 from dataclasses import replace
 from enum import Enum
 from typing import NamedTuple
@@ -8,7 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .follow import Rest, follow
 from .kps import Kps
+from .pose import FULLY, Motion
+from .timing import SMOOTHING, ContinueBy, Timing, played, smoothed, whole_track
 
 EYES, NOSE = slice(0, 2), 2
 
@@ -18,21 +20,24 @@ class RetargetStrategy(str, Enum):
     NO_RETARGET = "no_retarget"
     OFFSET = "offset_retarget"
     NAIVE = "naive_retarget"
+    FOLLOW = "follow"
 
 
-class Timing(str, Enum):
-    CLOCK = "clock"
-    STRETCH = "stretch"
+STILL = (RetargetStrategy.FIX_FACE, RetargetStrategy.FOLLOW)  # without a driver
 
 
 def retarget(
     reference: Kps,
     driving: Kps | None,
-    strategy: RetargetStrategy,
+    strategy: RetargetStrategy = RetargetStrategy.FOLLOW,
     frames: int = 0,
     fps: float = 30.0,
     timing: Timing = Timing.CLOCK,
     upstream_exact: bool = False,
+    amounts: Motion = FULLY,
+    rest: Rest = Rest.PORTRAIT,
+    continue_by: ContinueBy = ContinueBy.PING_PONG,
+    smoothing: int = SMOOTHING,
 ) -> Kps:
     """
     A track in the portrait's picture; of `reference` only the first frame counts.
@@ -40,22 +45,28 @@ def retarget(
     frames:         0 for the whole driving track, or one frame without a driver
     upstream_exact: stretch the track, choose the pose and move the head as the reference implementation
                     does, which takes a frame that is seldom the closest and offsets the other way by half
+    amounts, rest:  of `follow`
     """
     reference = replace(reference, points=reference.points[:1], fps=fps)
-    if upstream_exact:
-        timing = Timing.STRETCH
     if driving is None:
-        if strategy != RetargetStrategy.FIX_FACE:
-            raise ValueError(f'"{strategy.value}" needs driving V-Kps; only "fix_face" works without.')
+        if strategy not in STILL:
+            raise ValueError(
+                f'"{strategy.value}" needs driving V-Kps; only "follow" and "fix_face" work without.'
+            )
         return reference.expanded(frames or 1)
-    frames = frames or _whole_track(driving, fps, timing)
+    if upstream_exact and strategy == RetargetStrategy.FOLLOW:
+        raise ValueError('The reference implementation has no "follow": switch upstream_exact off.')
+    if upstream_exact:
+        timing, smoothing = Timing.STRETCH, 0
+    frames = frames or whole_track(driving, fps, timing)
     if strategy == RetargetStrategy.FIX_FACE:
         return reference.expanded(frames)
-    _warn_of_bias(reference, driving)
-    track = _timed(driving, frames, fps, timing)
+    track = played(smoothed(driving, smoothing), frames, fps, timing, continue_by)
     if strategy == RetargetStrategy.NO_RETARGET:
         return track.scaled(reference.width, reference.height)
     face = reference.points[0]
+    if strategy == RetargetStrategy.FOLLOW:
+        return replace(reference, points=follow(face, track.points, rest, amounts))
     scaled = track.points * _size_ratio(face, track.points, upstream_exact)
     if strategy == RetargetStrategy.NAIVE:
         return replace(reference, points=scaled - scaled[0, NOSE] + face[NOSE])
@@ -63,24 +74,15 @@ def retarget(
     return replace(reference, points=face - moved / 2 if upstream_exact else face + moved)
 
 
-def _whole_track(driving: Kps, fps: float, timing: Timing) -> int:
-    if timing == Timing.STRETCH:
-        return len(driving)
-    return max(round(len(driving) * fps / driving.fps), 1)
-
-
-def _timed(driving: Kps, frames: int, fps: float, timing: Timing) -> Kps:
-    if timing == Timing.STRETCH:
-        return replace(driving.interpolated(frames), fps=fps)
-    return driving.resampled(frames, fps)
-
-
-def _warn_of_bias(reference: Kps, driving: Kps) -> None:
-    if None not in (reference.detector, driving.detector) and reference.detector != driving.detector:
-        logging.warning(
-            f"The reference V-Kps come from {reference.detector}, the driving V-Kps from {driving.detector}: "
-            "two detectors place the points differently, so detect both with the same one."
-        )
+def bias(reference: Kps, driving: Kps | None) -> list[str]:
+    """One sentence if two detectors found the points, which shifts the face by a constant."""
+    detectors = [kps.detector for kps in (reference, driving) if kps and kps.detector]
+    if len(set(detectors)) < 2:
+        return []
+    return [
+        f"The reference V-Kps come from {detectors[0]}, the driving V-Kps from {detectors[1]}: their eyes lie about "
+        "3 %, their noses 4 % of the eye distance apart, so detect both with the same one."
+    ]
 
 
 def _size_ratio(face: Tensor, track: Tensor, upstream_exact: bool) -> Tensor:

@@ -25,7 +25,8 @@ CONTRACT = {
     "VExpressLoadKps": ("file width height fps", "VEXPRESS_KPS"),
     "VExpressSaveKps": ("kps filename_prefix format", ""),
     "VExpressRetargetKps": (
-        "reference driving strategy frames fps timing upstream_exact",
+        "reference driving strategy frames fps timing upstream_exact "
+        "translation rotation scale turn rest continue_by smoothing",
         "VEXPRESS_KPS",
     ),
     "VExpressDrawKps": ("kps background", "IMAGE"),
