@@ -2,6 +2,7 @@
 
 from .audio import AudioEncoderLoader, EncodeAudio
 from .conditioning import Conditioning, EncodeReference
+from .crop import CropFace, PasteFace
 from .detect import DetectKps, KpsFromLandmarks
 from .kps import DrawKps, LoadKps, SaveKps
 from .models import Loader
@@ -14,6 +15,7 @@ NODES = [
     AudioEncoderLoader,
     DetectKps,
     KpsFromLandmarks,
+    CropFace,
     EncodeReference,
     EncodeAudio,
     LoadKps,
@@ -23,6 +25,7 @@ NODES = [
     Conditioning,
     Sampler,
     AssembleVideo,
+    PasteFace,
     Context,
     Scheduler,
     SamplerSelect,

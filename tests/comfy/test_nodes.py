@@ -40,6 +40,8 @@ CONTRACT = {
     "VExpressSamplerSelect": ("", "SAMPLER"),
     "VExpressNoise": ("seed", "NOISE"),
     "VExpressSampler": ("model positive negative latent seed steps cfg sampler sigmas", "LATENT"),
+    "VExpressCropFace": ("image kps margin size", "IMAGE VEXPRESS_KPS VEXPRESS_PLACEMENT"),
+    "VExpressPasteFace": ("original placement images video feather match_colour", "IMAGE VIDEO"),
     "VExpressAssembleVideo": ("images audio fps deflicker", "VIDEO"),
 }
 

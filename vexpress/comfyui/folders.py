@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import uuid
 from pathlib import Path
 
 import folder_paths
@@ -62,3 +63,10 @@ def next_output(prefix: str, extension: str, width: int, height: int) -> tuple[P
     )
     name = f"{stem}_{counter:05}_{extension}"
     return Path(folder) / name, {"filename": name, "subfolder": subfolder, "type": "output"}
+
+
+def temp_file(extension: str) -> Path:
+    """A name that nobody uses, in the folder that ComfyUI empties when it starts."""
+    folder = Path(folder_paths.get_temp_directory())
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"v-express_{uuid.uuid4().hex}{extension}"

@@ -1,0 +1,117 @@
+"""The streaming writer, by decoding what it wrote."""
+
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+import torch
+from comfy_api.latest import InputImpl
+from pack.vexpress.comfyui.video_frames import video_frames
+from pack.vexpress.comfyui.video_writer import Sound, VideoWriter
+
+LEVEL = 1 / 255
+
+
+def pictures(video):
+    return torch.stack([torch.from_numpy(frame) for frame in video_frames(video)]) / 255
+
+
+def chart():
+    """27 colours in squares of 32 pixels."""
+    levels = torch.tensor([0.0, 0.5, 1.0])
+    colours = torch.cartesian_prod(levels, levels, levels).reshape(3, 9, 3)
+    return colours.repeat_interleave(32, 0).repeat_interleave(32, 1)
+
+
+def write(path, frames=10, rate=Fraction(25), sound=None, image=None):
+    with VideoWriter(path, rate, sound) as writer:
+        for _ in range(frames):
+            writer.write(chart() if image is None else image)
+    return InputImpl.VideoFromFile(str(path))
+
+
+def test_colours_do_not_shift(tmp_path):
+    video = write(tmp_path / "chart.mp4")
+    centres = pictures(video)[0, 16::32, 16::32]
+    assert (centres - chart()[16::32, 16::32]).abs().max() <= 2 * LEVEL
+    assert (video.get_components().images[0] - chart()).abs().mean() < 3 * LEVEL  # as ComfyUI reads it
+    with av.open(str(tmp_path / "chart.mp4")) as file:
+        codec = file.streams.video[0].codec_context
+        assert (codec.colorspace, codec.color_primaries, codec.color_trc, codec.color_range) == (1, 1, 1, 1)
+        assert (codec.name, codec.pix_fmt) == ("h264", "yuv420p")
+
+
+@pytest.mark.parametrize("rate", [Fraction(25), Fraction(30000, 1001), Fraction(1488244, 49997)])
+@pytest.mark.parametrize(
+    "sample_rate, channels, seconds", [(48000, 2, 9.0), (16000, 1, 1.0), (44100, 6, 2.0)]
+)
+def test_sound_is_as_long_as_the_pictures(tmp_path, rate, sample_rate, channels, seconds):
+    blocks = (np.full((channels, 1000), 0.1, np.float32) for _ in range(int(seconds * sample_rate / 1000)))
+    video = write(tmp_path / "v.mp4", 71, rate, Sound(blocks, sample_rate, channels))
+    assert video.get_frame_rate() == rate
+    with av.open(video.get_stream_source()) as file:
+        lasts = [float(s.duration * s.time_base) for s in (file.streams.video[0], file.streams.audio[0])]
+    assert lasts == pytest.approx([71 / rate] * 2, abs=0.5 / rate)
+
+
+def test_sound_lies_beside_its_pictures_in_the_file(tmp_path):
+    blocks = (np.zeros((1, 4800), np.float32) for _ in range(1000))
+    video = write(tmp_path / "v.mp4", 250, Fraction(25), Sound(blocks, 48000, 1))
+    with av.open(video.get_stream_source()) as file:
+        times = {"video": 0.0, "audio": 0.0}
+        packets = sorted((p for p in file.demux() if p.dts is not None), key=lambda p: p.pos)
+        for packet in packets:
+            times[packet.stream.type] = float(packet.dts * packet.time_base)
+            assert abs(times["video"] - times["audio"]) < 0.5
+
+
+def test_sound_is_drawn_no_faster_than_the_pictures(tmp_path):
+    drawn = []
+
+    def blocks():
+        for number in range(100):
+            drawn.append(number)
+            yield np.zeros((1, 1920), np.float32)  # one picture long
+
+    with VideoWriter(tmp_path / "v.mp4", Fraction(25), Sound(blocks(), 48000, 1)) as writer:
+        writer.write(chart())
+        writer.write(chart())
+        assert drawn == [0, 1]
+
+
+@pytest.mark.parametrize("size", [(5, 7), (1, 1)])
+def test_odd_sizes_become_even(tmp_path, size):
+    video = write(tmp_path / "v.mp4", 3, image=torch.rand(*size, 3))
+    assert video.get_dimensions() == (size[1] + 1, size[0] + 1)
+
+
+def test_nothing_appears_when_a_frame_fails(tmp_path):
+    with (
+        pytest.raises(ValueError, match="Frame 1 has 288x94 pixels, the first one 288x96"),
+        VideoWriter(tmp_path / "v.mp4", Fraction(25)) as writer,
+    ):
+        writer.write(chart())
+        writer.write(chart()[:-2])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("frames", [80, 5])  # while writing, and not before the end
+def test_nothing_appears_when_the_disk_is_full(tmp_path, frames):
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(OSError):
+            with VideoWriter(tmp_path / "v.mp4", Fraction(25)) as writer:
+                for _ in range(frames):
+                    writer.write(torch.rand(256, 256, 3))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_video_without_pictures_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="at least one picture"):
+        write(tmp_path / "v.mp4", 0)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,97 @@
+"""A face cut out of a picture for V-Express, and the frames made of it put back."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import comfy.model_management
+import comfy.utils
+import torch
+from comfy_api.latest import Input
+from torch import Tensor
+
+from ..crop import Placement, cut, feather_weights, kps_in_crop, match_colour, paste, place
+from ..kps import Kps
+from .conditioning import fit
+from .folders import temp_file
+from .video_frames import video_frames
+from .video_sound import video_sound
+from .video_writer import VideoWriter
+
+
+def crop_face(image: Tensor, kps: Kps, margin: float, size: int) -> tuple[Tensor, Kps, Placement]:
+    """image: (1, H, W, C) in 0..1; returns the square (1, size, size, 3), V-Kps in it, and where it was."""
+    if len(image) != 1:
+        raise ValueError(f"image holds {len(image)} pictures: connect the one to cut the face from.")
+    if size % 8:
+        raise ValueError(f"{size} pixels: size must be a multiple of 8.")
+    height, width = image.shape[1:3]
+    kps = kps.scaled(width, height)
+    placement = place(kps, margin, size)
+    return fit(cut(image[..., :3], placement), size, size), kps_in_crop(kps, placement), placement
+
+
+def paste_images(
+    original: Tensor, placement: Placement, images: Tensor, feather: float, match: bool
+) -> Tensor:
+    """original: (1 or F, H, W, C), images: (F, h, w, C) in 0..1; returns (F, H, W, 3)"""
+    original = _checked(original, placement, len(images))
+    result = torch.empty(len(images), *original.shape[1:])
+    frames = _with_progress(images[..., :3].float().cpu(), len(images))
+    for target, picture in zip(result, _pasted(original, placement, frames, feather, match), strict=True):
+        target.copy_(picture)
+    return result
+
+
+def paste_video(
+    original: Tensor, placement: Placement, video: Input.Video, feather: float, match: bool
+) -> Path:
+    """A new video in the temporary folder, with the voice of `video`; a few frames are in memory at a time."""
+    pictures = video_frames(video)
+    original = _checked(original, placement, pictures.count)
+    frames = (torch.from_numpy(picture).float() / 255 for picture in pictures)
+    frames = _with_progress(frames, pictures.count)
+    path = temp_file(".mp4")
+    with VideoWriter(path, pictures.fps, video_sound(video)) as writer:
+        for picture in _pasted(original, placement, frames, feather, match):
+            writer.write(picture)
+    return path
+
+
+def _checked(original: Tensor, placement: Placement, frames: int) -> Tensor:
+    count, height, width, _ = original.shape
+    if (width, height) != (placement.width, placement.height):
+        raise ValueError(
+            f"original has {width}x{height} pixels, but the face was cut from a picture of "
+            f"{placement.width}x{placement.height}."
+        )
+    if count not in (1, frames):
+        raise ValueError(f"original holds {count} pictures for {frames} frames: connect one, or one each.")
+    return original[..., :3].float().cpu()
+
+
+def _pasted(
+    original: Tensor, placement: Placement, frames: Iterable[Tensor], feather: float, match: bool
+) -> Iterator[Tensor]:
+    """
+    Colours are matched once, on the first frame: its pose is nearest to the picture's, and nothing can flicker.
+
+    frames: F times (h, w, 3); yields (H, W, 3)
+    """
+    weights = feather_weights(placement, feather)
+    colours = None
+    for number, frame in enumerate(frames):
+        picture = original[min(number, len(original) - 1)]
+        image = placement.in_picture(fit(frame[None], placement.side, placement.side)[0])
+        if match:
+            behind = picture[placement.rows, placement.columns]
+            colours = colours or match_colour(image, behind, placement)
+            image = colours(image)
+        yield paste(picture, image, weights, placement)
+
+
+def _with_progress(frames: Iterable[Tensor], count: int) -> Iterator[Tensor]:
+    progress = comfy.utils.ProgressBar(count)
+    for frame in frames:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        yield frame
+        progress.update(1)

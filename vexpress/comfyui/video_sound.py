@@ -1,0 +1,69 @@
+"""The voice of a VIDEO, block by block, so that memory does not grow with its length."""
+
+import io
+from collections.abc import Iterator
+from itertools import chain
+
+import av
+import numpy as np
+from av.audio.resampler import AudioResampler
+from comfy_api.latest import Input
+from numpy import ndarray
+
+from ..video import AAC_RATES, sound_track
+from .video_writer import LAYOUTS, Sound
+
+
+def video_sound(video: Input.Video) -> Sound | None:
+    """From the video's first picture on; None if it is silent."""
+    if type(video).get_stream_source is Input.Video.get_stream_source:  # no file: this would write one
+        components = video.get_components()
+        return audio_sound(components.audio, float(len(components.images) / components.frame_rate))
+    with av.open(_source(video)) as container:
+        stream = _audio_stream(container)
+        if stream is None:
+            return None
+        rate = stream.sample_rate if stream.sample_rate in AAC_RATES else 48000
+        channels = stream.channels if stream.channels in LAYOUTS else 2
+    return Sound(_blocks(video, rate, channels), rate, channels)
+
+
+def audio_sound(audio: dict | None, seconds: float) -> Sound | None:
+    """AUDIO for a clip of that length."""
+    if audio is None:
+        return None
+    waveform, rate = sound_track(audio["waveform"][:1], audio["sample_rate"], seconds)
+    return Sound([waveform[0].float().cpu().numpy()], rate, waveform.shape[1])
+
+
+def _source(video: Input.Video) -> str | io.BytesIO:
+    """A file in memory gets a position of its own, for the pictures are read from it at the same time."""
+    source = video.get_stream_source()
+    return io.BytesIO(source.getvalue()) if isinstance(source, io.BytesIO) else source
+
+
+def _audio_stream(container: av.container.InputContainer) -> av.AudioStream | None:
+    """The one that ComfyUI plays: the last that there is a decoder for."""
+    return next((s for s in reversed(container.streams.audio) if s.codec_context is not None), None)
+
+
+def _blocks(video: Input.Video, rate: int, channels: int) -> Iterator[ndarray]:
+    """(C, N) samples; skipped or preceded by silence so that they begin with the first picture."""
+    start, _ = video.get_active_trim_window()
+    resampler = AudioResampler("fltp", LAYOUTS[channels], rate)
+    with av.open(_source(video)) as container:
+        stream, pictures = _audio_stream(container), container.streams.video[0]
+        if pictures.start_time is not None:
+            start = max(start, float(pictures.start_time * pictures.time_base))
+        if start > 0:
+            container.seek(int(start / stream.time_base), stream=stream)
+        skip = None
+        for frame in chain(container.decode(stream), [None]):
+            for resampled in resampler.resample(frame):
+                samples = resampled.to_ndarray()
+                if skip is None:
+                    late = round((resampled.time - start) * rate)
+                    skip = max(-late, 0)
+                    yield np.zeros((channels, max(late, 0)), np.float32)
+                yield samples[:, skip:]
+                skip -= min(skip, samples.shape[1])
