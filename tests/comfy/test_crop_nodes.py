@@ -2,11 +2,13 @@
 
 from fractions import Fraction
 
+import av
 import pytest
 import torch
 from comfy_api.latest import InputImpl, Types
 from comfy_execution.graph_utils import ExecutionBlocker
 from pack.nodes.crop import CropFace, PasteFace
+from pack.tools.server import ComfyError
 from pack.vexpress.comfyui.video_frames import video_frames
 from pack.vexpress.kps import Kps
 
@@ -234,3 +236,44 @@ def files(folder):
     import os
 
     return os.listdir(folder) if os.path.isdir(folder) else []
+
+
+def node(class_type, **inputs):
+    return {"class_type": class_type, "inputs": inputs}
+
+
+def graph(**pasted):
+    """An unmoved face cut out and put back on a server, in API format."""
+    settings = {"feather": 0.1, "match_colour": True}
+    return {
+        "portrait": node("LoadImage", image="v-express_portrait.png"),
+        "kps": node("VExpressLoadKps", file="v-express_portrait_kps.json", width=512, height=512, fps=30.0),
+        "crop": node("VExpressCropFace", image=["portrait", 0], kps=["kps", 0], margin=0.8, size=128),
+        "frames": node("RepeatImageBatch", image=["crop", 0], amount=5),
+        "talking": node("CreateVideo", images=["frames", 0], fps=30.0),
+        "paste": node(
+            "VExpressPasteFace", original=["portrait", 0], placement=["crop", 2], **settings, **pasted
+        ),
+        "shown": node("PreviewImage", images=["paste", 0]),
+        "saved": node("SaveVideo", video=["paste", 1], filename_prefix="test", format="auto", codec="auto"),
+    }
+
+
+def test_a_server_shows_the_crop_and_saves_the_pasted_video(server):
+    prompt = graph(video=["talking", 0])
+    del prompt["shown"]
+    outputs = server.run(prompt)
+    assert len(outputs["crop"]["images"]) == 1
+    (saved,) = outputs["saved"]["images"]
+    with av.open(str(server.base / "output" / saved["filename"])) as file:
+        assert sum(1 for _ in file.decode(video=0)) == 5
+        assert (file.streams.video[0].width, file.streams.video[0].height) == (512, 512)
+        assert file.streams.video[0].codec_context.colorspace == 1  # the tag survives core's copying
+
+
+def test_a_server_shows_the_pasted_images_and_says_why_there_is_no_video(server):
+    prompt = graph(images=["frames", 0])
+    with pytest.raises(ComfyError, match="was given images, so it returns no video"):
+        server.run(prompt)
+    del prompt["saved"]
+    assert len(server.run(prompt)["shown"]["images"]) == 5
