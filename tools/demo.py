@@ -25,7 +25,8 @@ from .server import ComfyError, NodeProgress, comfy_server
 from .tiny_models import write_tiny_models
 
 ROOT = Path(__file__).resolve().parents[1]
-EXAMPLES = ROOT / "examples"
+EXAMPLES = ROOT / "example_inputs"
+EXAMPLE_PORTRAIT = EXAMPLES / "v-express_portrait.png"
 WORKFLOW = ROOT / "workflows" / "portrait_and_voice.json"
 FPS = 30
 LOADERS = {  # what each reads: widget -> where the released file lies
@@ -77,10 +78,8 @@ def main(arguments: list[str]) -> int:
 
 def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="dev.py demo", description=__doc__)
-    parser.add_argument(
-        "--portrait", type=Path, default=EXAMPLES / "portrait.png", help="a picture of a face"
-    )
-    parser.add_argument("--voice", type=Path, default=EXAMPLES / "voice.flac", help="an audio file")
+    parser.add_argument("--portrait", type=Path, default=EXAMPLE_PORTRAIT, help="a picture of a face")
+    parser.add_argument("--voice", type=Path, default=EXAMPLES / "v-express_voice.flac", help="an audio file")
     parser.add_argument("--kps", type=Path, help="V-Kps of the portrait: .json, .safetensors or .pth")
     parser.add_argument("--seconds", type=float, help="length of the video (default: the voice's)")
     parser.add_argument("--models", type=Path, help="a folder laid out as ComfyUI's models/")
@@ -177,7 +176,7 @@ def _announce(
         print("Everything is real but the pictures: those mean nothing yet.")
     elif _device_flags():
         print("On the CPU the released weights take hours for a second of video; --seconds makes it shorter.")
-    if not options.kps and options.portrait != EXAMPLES / "portrait.png":
+    if not options.kps and options.portrait != EXAMPLE_PORTRAIT:
         print("The face is assumed in the middle, as in the example portrait; --kps says where it is.")
     shape, video = "x".join(map(str, portrait)), "x".join(map(str, size))
     print(f"{options.portrait.name} is {shape}; the video will be {video}, in {steps} steps.")
@@ -195,7 +194,7 @@ def _copy_inputs(options: argparse.Namespace, portrait: tuple[int, int], inputs:
 
 
 def _centred_kps(width: int, height: int) -> Kps:
-    example = load_kps(EXAMPLES / "portrait_kps.json")
+    example = load_kps(EXAMPLES / "v-express_portrait_kps.json")
     scale = min(width, height) / example.width
     margin = torch.tensor([width - example.width * scale, height - example.height * scale]) / 2
     return Kps(example.points * scale + margin, width, height, FPS)

@@ -50,8 +50,6 @@ def server(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("server")
     write_tiny_models(folder / "models")
-    (folder / "input").mkdir()
-    for example in ("portrait.png", "voice.flac", "portrait_kps.json", "driving_kps.json"):
-        shutil.copy(ROOT / "examples" / example, folder / "input" / f"v-express_{example}")
+    shutil.copytree(ROOT / "example_inputs", folder / "input")
     with comfy_server(Path(COMFYUI_PATH), folder) as running:
         yield running

@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import pytest
 from comfy_cli.workflow_to_api import convert_ui_to_api
+from pack.tools.server import PACK_NAME
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
@@ -76,6 +77,12 @@ def test_every_model_has_a_link_under_the_name_its_loader_asks_for(path):
         assert [model["name"] for model in models] == asked
         assert all(model["url"].startswith("https://huggingface.co/") for model in models)
     assert len(loaders) == 3
+
+
+def test_comfyui_lists_the_workflows_as_templates_with_pictures(server):
+    (listed,) = (names for pack, names in server.get("/workflow_templates").items() if pack == PACK_NAME)
+    assert sorted(listed) == [path.stem for path in WORKFLOWS]
+    assert all(path.with_suffix(".jpg").exists() for path in WORKFLOWS)
 
 
 @pytest.fixture(scope="session")

@@ -1,27 +1,22 @@
 """
-Makes the examples: a drawn portrait with its V-Kps, a driving track and a synthetic voice.
+Makes the example inputs: a drawn portrait with its V-Kps, a driving track and a synthetic voice.
 
-Needs torch, Pillow, espeak-ng and ffmpeg. What it makes is committed, so only changing the examples needs it.
+Needs torch, Pillow, espeak-ng and ffmpeg. What it makes is committed, so only changing the examples needs it:
+run it as `python tools make_examples` in the environment of dev.py.
 """
 
 import math
 import subprocess
-import sys
 import tempfile
-import types
 from pathlib import Path
 
 import torch
 
-HERE = Path(__file__).parent
-pack = types.ModuleType("pack")
-pack.__path__ = [str(HERE.parent)]
-sys.modules["pack"] = pack
+from ..vexpress.kps import Kps
+from ..vexpress.kps_files import save_kps
+from .portrait import LEFT_EYE, NOSE, RIGHT_EYE, SIZE, draw_portrait
 
-from pack.examples.portrait import LEFT_EYE, NOSE, RIGHT_EYE, SIZE, draw_portrait  # noqa: E402
-from pack.vexpress.kps import Kps  # noqa: E402
-from pack.vexpress.kps_files import save_kps  # noqa: E402
-
+EXAMPLES = Path(__file__).resolve().parents[1] / "example_inputs"
 FPS = 30
 DRIVING_FRAMES = 120
 SENTENCE = "A portrait and a voice: that is all it takes."
@@ -63,8 +58,9 @@ def write_voice(path: Path) -> None:
         subprocess.run([*convert, "-sample_fmt", "s16", "-compression_level", "12", path], check=True)
 
 
-if __name__ == "__main__":
-    draw_portrait().save(HERE / "portrait.png", optimize=True)
-    save_kps(portrait_kps(), HERE / "portrait_kps.json")
-    save_kps(driving_kps(), HERE / "driving_kps.json")
-    write_voice(HERE / "voice.flac")
+def main(arguments: list[str]) -> int:
+    draw_portrait().save(EXAMPLES / "v-express_portrait.png", optimize=True)
+    save_kps(portrait_kps(), EXAMPLES / "v-express_portrait_kps.json")
+    save_kps(driving_kps(), EXAMPLES / "v-express_driving_kps.json")
+    write_voice(EXAMPLES / "v-express_voice.flac")
+    return 0
