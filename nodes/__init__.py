@@ -6,7 +6,7 @@ from .crop import CropFace, PasteFace
 from .detect import DetectKps, KpsFromLandmarks
 from .kps import DrawKps, LoadKps, SaveKps
 from .models import Loader
-from .motion import RetargetKps
+from .motion import IdleMotion, RetargetKps
 from .sampling import Context, Noise, Sampler, SamplerSelect, Scheduler
 from .video import AssembleVideo
 
@@ -20,6 +20,7 @@ NODES = [
     EncodeAudio,
     LoadKps,
     RetargetKps,
+    IdleMotion,
     DrawKps,
     SaveKps,
     Conditioning,

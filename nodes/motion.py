@@ -4,6 +4,7 @@ from comfy_api.latest import io
 
 from ..vexpress.comfyui.preview import kps_chart
 from ..vexpress.follow import Rest
+from ..vexpress.idle import idle
 from ..vexpress.pose import Motion
 from ..vexpress.retarget import RetargetStrategy, bias, retarget
 from ..vexpress.timing import SMOOTHING, ContinueBy, Timing
@@ -146,3 +147,64 @@ class RetargetKps(io.ComfyNode):
             smoothing,
         )
         return io.NodeOutput(kps, ui=kps_chart(kps, cls, *bias(reference, driving)))
+
+
+class IdleMotion(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="VExpressIdleMotion",
+            display_name="Idle Motion",
+            category="V-Express",
+            description="Let the head sway and nod with the voice, without a driving video.",
+            search_aliases=["head movement", "sway", "nod", "procedural motion", "no driving video", "alive"],
+            inputs=[
+                Kps.Input(
+                    "reference",
+                    tooltip="Connect the V-Kps of the portrait; the head starts and ends in its pose.",
+                ),
+                io.Audio.Input(
+                    "audio", tooltip="Connect the voice: the head nods with it, and calms in pauses."
+                ),
+                io.Int.Input(
+                    "frames",
+                    default=0,
+                    min=0,
+                    max=1_000_000,
+                    tooltip="Connect the frames of the encoded audio. 0 is as long as the audio.",
+                ),
+                io.Float.Input(
+                    "fps",
+                    default=30.0,
+                    min=1.0,
+                    max=240.0,
+                    step=0.01,
+                    tooltip="Connect the frame rate of the encoded audio.",
+                ),
+                io.Float.Input(
+                    "amount",
+                    default=1.0,
+                    min=0.0,
+                    max=2.0,
+                    step=0.05,
+                    tooltip="Lower it if the head leaves the picture or seems restless, raise it for a livelier "
+                    "one: 1 is what people do while talking, 2 the most that the model was made for, 0 stillness.",
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=42,
+                    min=0,
+                    max=0xFFFFFFFFFFFFFFFF,
+                    control_after_generate=True,
+                    tooltip="Set another seed for another movement.",
+                ),
+            ],
+            outputs=[Kps.Output(display_name="kps")],
+        )
+
+    @classmethod
+    def execute(
+        cls, reference, audio: dict, frames: int, fps: float, amount: float, seed: int
+    ) -> io.NodeOutput:
+        kps = idle(reference, audio["waveform"], audio["sample_rate"], fps, frames, amount, seed)
+        return io.NodeOutput(kps, ui=kps_chart(kps, cls))

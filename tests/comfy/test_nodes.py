@@ -29,6 +29,7 @@ CONTRACT = {
         "translation rotation scale turn rest continue_by smoothing",
         "VEXPRESS_KPS",
     ),
+    "VExpressIdleMotion": ("reference audio frames fps amount seed", "VEXPRESS_KPS"),
     "VExpressDrawKps": ("kps background", "IMAGE"),
     "VExpressEncodeReference": ("reference_net vae image width height", "VEXPRESS_REFERENCE"),
     "VExpressConditioning": (
