@@ -7,6 +7,7 @@ from .detect import DetectKps, KpsFromLandmarks
 from .kps import DrawKps, LoadKps, SaveKps
 from .models import Loader
 from .motion import IdleMotion, RetargetKps
+from .render import Render
 from .sampling import Context, Noise, Sampler, SamplerSelect, Scheduler
 from .video import AssembleVideo
 
@@ -26,6 +27,7 @@ NODES = [
     Conditioning,
     Sampler,
     AssembleVideo,
+    Render,
     PasteFace,
     Context,
     Scheduler,

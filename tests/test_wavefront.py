@@ -56,7 +56,8 @@ class Recorded:
 
     def __init__(self, windows: list[Span], steps: int):
         self.order, self.live, self.fail_at = [], [], None
-        self.band = Band(windows, steps, noise, self.evaluate, advance)
+        self.band = Band(windows, steps)
+        self.band.source, self.band.evaluate, self.band.advance = noise, self.evaluate, advance
 
     def evaluate(self, step: int, span: Span, frames: torch.Tensor, partial: Partial):
         if len(self.order) == self.fail_at:

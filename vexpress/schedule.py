@@ -1,5 +1,7 @@
 """Which timesteps a clip is denoised at, and the noise it starts from (SPEC 6)."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -30,3 +32,44 @@ def reference_noise(
     torch.rand(draws_before, generator=generator)
     noise = torch.randn(1, channels, frames, height, width, generator=generator, dtype=dtype)
     return noise[0].movedim(1, 0).float()  # (C, F, h, w) -> (F, C, h, w)
+
+
+class NoiseStream:
+    """The noise that ComfyUI draws for a clip in one piece, (F, 4, h, w), drawn frame by frame.
+
+    torch fills normal numbers in blocks of 16, so pieces are drawn in whole blocks; where the last block of the clip is
+    cut short, it draws the clip's last 16 numbers anew.
+    """
+
+    BLOCK = 16
+
+    def __init__(self, seed: int, frames: int, shape: tuple[int, ...]):
+        """shape: (4, h, w) of one frame"""
+        self.generator = torch.Generator("cpu").manual_seed(seed)
+        self.shape = shape
+        self.left = frames * math.prod(shape)  # numbers the clip still needs
+        self.spare = torch.empty(0)
+
+    def draw(self, frames: int) -> Tensor:
+        """The next frames: (frames, 4, h, w)"""
+        wanted = frames * math.prod(self.shape)
+        missing = wanted - len(self.spare)
+        if wanted == self.left:
+            numbers = torch.cat([self.spare, self._last(missing)])
+        else:
+            blocks = -(-missing // self.BLOCK)
+            numbers = torch.cat([self.spare, self._blocks(blocks)])
+        self.left -= wanted
+        self.spare = numbers[wanted:]
+        return numbers[:wanted].view(frames, *self.shape)
+
+    def _blocks(self, count: int) -> Tensor:
+        return torch.randn(count * self.BLOCK, generator=self.generator)
+
+    def _last(self, missing: int) -> Tensor:
+        blocks, rest = divmod(missing, self.BLOCK)
+        whole = self._blocks(blocks)
+        if not rest:
+            return whole
+        torch.rand(rest, generator=self.generator)
+        return torch.cat([whole[: missing - self.BLOCK], self._blocks(1)])

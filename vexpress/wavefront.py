@@ -83,13 +83,17 @@ Advance = Callable[[int, Tensor, Tensor], Tensor]  # step, frames, denoised -> t
 
 
 class Band:
-    """All noise levels of a clip. Whatever its callbacks raise leaves it as it was before that evaluation."""
+    """All noise levels of a clip. What its three callbacks raise leaves it as it was before that evaluation."""
 
-    def __init__(self, windows: list[Span], steps: int, source: Source, evaluate: Evaluate, advance: Advance):
+    source: Source
+    evaluate: Evaluate
+    advance: Advance
+
+    def __init__(self, windows: list[Span], steps: int):
         self.windows, self.steps = windows, steps
-        self.source, self.evaluate, self.advance = source, evaluate, advance
         self.rows = [Row() for _ in range(steps)]
         self.finished = 0  # frames
+        self.evaluations = 0
 
     @property
     def num_frames(self) -> int:
@@ -110,6 +114,7 @@ class Band:
         complete = span.done - span.start
         denoised, partial = self.evaluate(step, span, frames[: span.stop - span.start], row.partial)
         advanced = self.advance(step, frames[:complete], denoised)
+        self.evaluations += 1
         self.rows[step] = Row((frames[complete:],), span.done, row.window + 1, partial.after(complete))
         if step + 1 == self.steps:
             self.finished += complete

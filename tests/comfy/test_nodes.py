@@ -43,6 +43,10 @@ CONTRACT = {
     "VExpressSampler": ("model positive negative latent seed steps cfg sampler sigmas", "LATENT"),
     "VExpressCropFace": ("image kps margin size", "IMAGE VEXPRESS_KPS VEXPRESS_PLACEMENT"),
     "VExpressPasteFace": ("original placement images video feather match_colour", "IMAGE VIDEO"),
+    "VExpressRender": (
+        "model positive negative latent vae audio fps seed steps cfg deflicker",
+        "VIDEO",
+    ),
     "VExpressAssembleVideo": ("images audio fps deflicker", "VIDEO"),
 }
 

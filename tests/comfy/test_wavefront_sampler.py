@@ -11,6 +11,7 @@ from pack.vexpress.comfyui.model import Portrait
 from pack.vexpress.comfyui.sampling import sample, trailing_sigmas
 from pack.vexpress.comfyui.wavefront import Wavefront
 from pack.vexpress.schedule import reference_noise
+from pack.vexpress.wavefront import spans
 from test_sampling import ENCODER_DRAWS, LOOP, clip, sample_with
 
 
@@ -33,7 +34,7 @@ def test_final_latents_are_golden(case, model, portrait):
     frames = settings["frames"]
     conditions = clip(portrait, frames, tensors[f"{case}.audio_tokens"], weights)
     noise = reference_noise(settings["seed"], frames, 4, 16, 16, draws_before=ENCODER_DRAWS)
-    sampler = Wavefront(settings["size"], settings["overlap"])
+    sampler = Wavefront(spans(frames, settings["size"], settings["overlap"]))
     sigmas = trailing_sigmas(model, settings["steps"])
     latents = sample_with(model, noise, settings["guidance"], sampler, sigmas, *conditions)
     assert relative_error(latents * 0.18215, tensors[f"{case}.final_latents"]) < LOOP
@@ -45,7 +46,7 @@ def test_it_equals_the_plain_loop(frames, model, portrait):
     noise = comfy.sample.prepare_noise(conditions[2]["samples"], 7)
     windowed, sigmas = set_context(model, 8, 3), trailing_sigmas(model, 4)
     plain = sample_with(windowed, noise, 2.5, exact_ddim(), sigmas, *conditions)
-    wavefront = sample_with(model, noise, 2.5, Wavefront(8, 3), sigmas, *conditions)
+    wavefront = sample_with(model, noise, 2.5, Wavefront(spans(frames, 8, 3)), sigmas, *conditions)
     assert torch.equal(wavefront, plain)
 
 
@@ -54,7 +55,7 @@ def test_cancel_stops_before_the_next_window(model, portrait):
     noise = comfy.sample.prepare_noise(conditions[2]["samples"], 7)
     comfy.model_management.interrupt_current_processing()
     with pytest.raises(comfy.model_management.InterruptProcessingException):
-        sample_with(model, noise, 1.0, Wavefront(8, 3), trailing_sigmas(model, 2), *conditions)
+        sample_with(model, noise, 1.0, Wavefront(spans(9, 8, 3)), trailing_sigmas(model, 2), *conditions)
 
 
 def test_what_remembers_the_step_before_is_refused(model, portrait):

@@ -7,7 +7,8 @@ import comfy.utils
 import torch
 from torch import Tensor
 
-from ..wavefront import Band, Partial, Span, spans
+from ..schedule import NoiseStream
+from ..wavefront import Band, Partial, Span
 from .ddim import ddim_step
 
 
@@ -42,10 +43,21 @@ class WindowHandler(windows.IndexListContextHandler):
 
 
 class Wavefront(comfy.samplers.Sampler):
-    """Exact DDIM over context windows; the latents equal those of ComfyUI's windowed loop."""
+    """Exact DDIM over context windows; the latents equal those of ComfyUI's windowed loop.
 
-    def __init__(self, length: int, overlap: int):
-        self.length, self.overlap = length, overlap
+    Called again, it goes on where it stopped: each call returns at least `emit` more frames of the clip, or the rest.
+    """
+
+    def __init__(self, windows: list[Span], emit: int | None = None, noise: NoiseStream | None = None):
+        """noise: where the clip's comes from if not from the call, which then has the shape of one window only"""
+        self.windows, self.noise = windows, noise
+        self.num_frames = windows[-1].stop
+        self.emit = emit or self.num_frames
+        self.band: Band | None = None
+
+    @property
+    def done(self) -> bool:
+        return self.band is not None and self.band.finished == self.num_frames
 
     def sample(
         self,
@@ -58,15 +70,16 @@ class Wavefront(comfy.samplers.Sampler):
         denoise_mask: Tensor | None = None,
         disable_pbar: bool = False,
     ) -> Tensor:
-        """noise, latent_image: (F, 4, h, w)"""
+        """noise, latent_image: (F, 4, h, w). Returns the frames that are finished next, (f, 4, h, w)."""
         options = extra_args["model_options"]
-        handler = options["context_handler"] = WindowHandler(len(noise))
+        handler = options["context_handler"] = WindowHandler(self.num_frames)
         model_sampling = model_wrap.inner_model.model_sampling
         max_denoise = self.max_denoise(model_wrap, sigmas)
 
         def source(start: int, stop: int) -> Tensor:
-            latents = 0 if latent_image is None else latent_image[start:stop]
-            return model_sampling.noise_scaling(sigmas[0], noise[start:stop], latents, max_denoise)
+            drawn = noise[start:stop] if self.noise is None else self.noise.draw(stop - start).to(noise)
+            latents = latent_image[start:stop] if self.noise is None else 0.0
+            return model_sampling.noise_scaling(sigmas[0], drawn, latents, max_denoise)
 
         def evaluate(step: int, span: Span, frames: Tensor, partial: Partial) -> tuple[Tensor, Partial]:
             handler.span, handler.frames, handler.partial = span, frames, partial
@@ -77,13 +90,20 @@ class Wavefront(comfy.samplers.Sampler):
 
         def advance(step: int, frames: Tensor, denoised: Tensor) -> Tensor:
             if callback is not None:
-                callback(next(count), denoised, frames, evaluations)
+                callback(self.band.evaluations, denoised, frames, len(self.windows) * self.band.steps)
             return ddim_step(frames, denoised, sigmas[step], sigmas[step + 1])
 
-        band = Band(spans(len(noise), self.length, self.overlap), len(sigmas) - 1, source, evaluate, advance)
-        evaluations = len(band.windows) * band.steps
-        count = iter(comfy.utils.model_trange(evaluations, disable=disable_pbar))
-        finished = []
-        while band.finished < band.num_frames:
-            finished.append(band.next_frames())
-        return model_sampling.inverse_noise_scaling(sigmas[-1], torch.cat(finished))
+        if self.band is None:
+            self.band = Band(self.windows, len(sigmas) - 1)
+        self.band.source, self.band.evaluate, self.band.advance = source, evaluate, advance
+        return model_sampling.inverse_noise_scaling(sigmas[-1], torch.cat(self._next(disable_pbar)))
+
+    def _next(self, disable_pbar: bool) -> list[Tensor]:
+        finished, target = [], min(self.band.finished + self.emit, self.num_frames)
+        left = len(self.windows) * self.band.steps - self.band.evaluations
+        with comfy.utils.model_trange(left, disable=disable_pbar) as bar:
+            while self.band.finished < target:
+                before = self.band.evaluations
+                finished.append(self.band.next_frames())
+                bar.update(self.band.evaluations - before)
+        return finished

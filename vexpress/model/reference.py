@@ -21,7 +21,7 @@ class ReferenceNet(UNetModel):
     def reference_features(self, latents: Tensor) -> ReferenceFeatures:
         """Collect what enters each cross-attention, at timestep 0 and with nothing to attend to (SPEC 4).
 
-        latents: (1, 4, h, w) the portrait, scaled as the UNet expects
+        latents: (B, 4, h, w) the portrait, scaled as the UNet expects
         """
         features: ReferenceFeatures = {}
 
@@ -30,7 +30,7 @@ class ReferenceNet(UNetModel):
             return hidden, context, value
 
         width = self.input_blocks[1][1].transformer_blocks[0].attn2.to_k.in_features
-        nothing = latents.new_zeros(1, 1, width)
+        nothing = latents.new_zeros(len(latents), 1, width)
         self(
             latents,
             latents.new_zeros(1),

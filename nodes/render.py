@@ -1,0 +1,65 @@
+"""From noise to a finished video, in one node and in constant memory."""
+
+from comfy_api.latest import InputImpl, io
+
+from ..vexpress.comfyui.render import render
+from .sampling import cfg_input, clip_inputs, seed_input, steps_input
+
+
+class Render(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="VExpressRender",
+            display_name="V-Express Render",
+            category="V-Express",
+            description="Sample, decode and encode a clip piece by piece: minutes or hours of video in the memory of "
+            "some seconds. Takes the place of V-Express Sampler, VAE Decode and V-Express Assemble Video.",
+            search_aliases=["long video", "low memory video", "render talking head", "out of memory"],
+            inputs=[
+                *clip_inputs(),
+                io.Vae.Input("vae", tooltip="Connect the VAE that encoded the portrait."),
+                io.Audio.Input(
+                    "audio", optional=True, tooltip="Connect the voice; without it the video is silent."
+                ),
+                io.Float.Input(
+                    "fps",
+                    default=30.0,
+                    min=1.0,
+                    max=120.0,
+                    step=1.0,
+                    round=0.001,
+                    tooltip="Connect fps of V-Express Encode Audio; at another rate the lips drift.",
+                ),
+                seed_input(),
+                steps_input(),
+                cfg_input(),
+                io.Boolean.Input(
+                    "deflicker",
+                    default=False,
+                    tooltip="Turn on to calm flickering with a 3x3x3 median, as the original always does. It also "
+                    "softens fine detail.",
+                ),
+            ],
+            outputs=[
+                io.Video.Output(display_name="video", tooltip="For Save Video, which copies it without loss.")
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model,
+        positive,
+        negative,
+        latent,
+        vae,
+        fps: float,
+        seed: int,
+        steps: int,
+        cfg: float,
+        deflicker: bool,
+        audio=None,
+    ) -> io.NodeOutput:
+        path = render(model, positive, negative, latent, vae, audio, fps, seed, steps, cfg, deflicker)
+        return io.NodeOutput(InputImpl.VideoFromFile(str(path)))
