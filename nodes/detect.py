@@ -93,7 +93,8 @@ class DetectKps(io.ComfyNode):
         video=None,
     ) -> io.NodeOutput:
         if (images is None) == (video is None):
-            raise ValueError(f"Connect images or a video, not {'none' if video is None else 'both'}.")
+            connected = "neither is" if video is None else "both are"
+            raise ValueError(f"Either images or a video must be connected, and {connected}.")
         if video is None:
             components = Types.VideoComponents(images=images, frame_rate=frame_rate(fps))
             video = InputImpl.VideoFromComponents(components)

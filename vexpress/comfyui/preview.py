@@ -22,7 +22,7 @@ def kps_chart(kps: Kps, cls: type[io.ComfyNode], *notes: str, filled: Tensor | N
     """
     notes = (*notes, *_leaving(kps))
     for note in notes:
-        logging.warning("%s: %s", cls.GET_SCHEMA().display_name, note)
+        logging.warning("%s: %s", cls.define_schema().display_name, note)
     chart = np.asarray(draw_chart(kps, filled, notes))
     preview = ui.PreviewImage(torch.from_numpy(chart.copy())[None] / 255, cls=cls)
     return {**preview.as_dict(), "text": notes}
