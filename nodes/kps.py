@@ -14,7 +14,8 @@ class LoadKps(io.ComfyNode):
             node_id="VExpressLoadKps",
             display_name="Load V-Kps",
             category="V-Express",
-            description="Load a track of V-Kps (eyes and nose, frame by frame) from the input folder.",
+            description="Load a track of V-Kps (eyes and nose, frame by frame) from the input folder; the chart shows "
+            "how the head moves.",
             search_aliases=["kps.pth", "keypoints file", "head movement", "driving track"],
             inputs=[
                 io.Combo.Input(
@@ -29,7 +30,8 @@ class LoadKps(io.ComfyNode):
                     min=1,
                     max=16384,
                     tooltip="Give the width of the video the points were found in; "
-                    "used only where the file does not say (.pth never does).",
+                    "used only where the file does not say (.pth never does). Raise it if the chart below says that "
+                    "the face is outside the picture.",
                 ),
                 io.Int.Input(
                     "height",
@@ -44,7 +46,8 @@ class LoadKps(io.ComfyNode):
                     min=1.0,
                     max=240.0,
                     step=0.01,
-                    tooltip="Give the frame rate of that video; used only where the file does not say.",
+                    tooltip="Give the frame rate of that video; used only where the file does not say. Raise it if "
+                    "the head moves too slowly.",
                 ),
             ],
             outputs=[Kps.Output(display_name="kps")],

@@ -5,6 +5,7 @@ import logging
 import folder_paths
 import pytest
 import torch
+from comfy_api.internal import make_locked_method_func
 from pack.nodes.motion import IdleMotion, RetargetKps
 from pack.vexpress.kps import Kps
 from PIL import Image
@@ -19,8 +20,13 @@ def moving_right(frames, pixels, detector="a"):
     return Kps(FACE + shift, 512, 512, detector=detector)
 
 
+def execute(node, **inputs):
+    """As ComfyUI's executor does, on a class that cannot be changed."""
+    return make_locked_method_func(node, "execute", node.PREPARE_CLASS_CLONE(None))(**inputs)
+
+
 def retargeted(**inputs):
-    return RetargetKps.execute(reference=PORTRAIT, **{**DEFAULTS, **inputs})
+    return execute(RetargetKps, reference=PORTRAIT, **{**DEFAULTS, **inputs})
 
 
 def chart_of(result):
@@ -38,7 +44,7 @@ def test_by_default_the_head_follows_the_driver():
 def test_a_workflow_saved_before_an_input_came_still_runs():
     first = ("strategy", "frames", "fps", "timing", "upstream_exact")
     old = {name: DEFAULTS[name] for name in first}
-    result = RetargetKps.execute(PORTRAIT, **old, driving=moving_right(20, 2.0))
+    result = execute(RetargetKps, reference=PORTRAIT, **old, driving=moving_right(20, 2.0))
     assert torch.equal(result.args[0].points, retargeted(driving=moving_right(20, 2.0)).args[0].points)
 
 
@@ -66,6 +72,6 @@ def test_two_detectors_are_named_in_log_and_node(caplog):
 @pytest.mark.parametrize("frames, expected", [(0, 60), (33, 33)])
 def test_idle_motion_lasts_as_long_as_the_voice_or_as_asked(frames, expected):
     audio = {"waveform": torch.zeros(1, 2, 2 * 44100), "sample_rate": 44100}
-    result = IdleMotion.execute(PORTRAIT, audio, frames, 30.0, 1.0, 7)
+    result = execute(IdleMotion, reference=PORTRAIT, audio=audio, frames=frames, fps=30.0, amount=1.0, seed=7)
     assert len(result.args[0]) == expected
     assert chart_of(result).width == 640
