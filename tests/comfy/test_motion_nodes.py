@@ -8,6 +8,7 @@ import torch
 from comfy_api.internal import make_locked_method_func
 from pack.nodes.motion import IdleMotion, RetargetKps
 from pack.vexpress.kps import Kps
+from pack.vexpress.kps_files import save_kps
 from PIL import Image
 
 FACE = torch.tensor([[200.0, 220.0], [312.0, 220.0], [256.0, 290.0]])
@@ -75,3 +76,40 @@ def test_idle_motion_lasts_as_long_as_the_voice_or_as_asked(frames, expected):
     result = execute(IdleMotion, reference=PORTRAIT, audio=audio, frames=frames, fps=30.0, amount=1.0, seed=7)
     assert len(result.args[0]) == expected
     assert chart_of(result).width == 640
+
+
+def node(class_type: str, **inputs) -> dict:
+    return {"class_type": class_type, "inputs": inputs}
+
+
+def test_on_a_real_server_each_node_shows_its_chart_and_says_what_is_wrong(server):
+    size = {"width": 512, "height": 512, "fps": 30.0}
+    settings = {"strategy": "follow", "frames": 40, "fps": 30.0, "timing": "clock", "upstream_exact": False}
+    save_kps(Kps(FACE[None], 64, 64), server.input / "small.json")  # its face lies outside its picture
+    outputs = server.run(
+        {
+            "portrait": node("VExpressLoadKps", file="v-express_portrait_kps.json", **size),
+            "small": node("VExpressLoadKps", file="small.json", **size),
+            "driver": node("VExpressLoadKps", file="v-express_driving_kps.json", **size),
+            "voice": node("LoadAudio", audio="v-express_voice.flac"),
+            "moved": node(
+                "VExpressRetargetKps", reference=["portrait", 0], driving=["driver", 0], **settings
+            ),
+            "idle": node(
+                "VExpressIdleMotion",
+                reference=["small", 0],
+                audio=["voice", 0],
+                frames=0,
+                fps=30.0,
+                amount=1.0,
+                seed=1,
+            ),
+            "shown": node("VExpressDrawKps", kps=["moved", 0]),
+            "shown_idle": node("VExpressDrawKps", kps=["idle", 0]),
+        }
+    )
+    for name in ("portrait", "driver", "moved", "idle", "small"):
+        assert outputs[name]["images"][0]["type"] == "temp"
+    assert "outside the picture" in outputs["small"]["text"][0]
+    assert "outside the picture" in outputs["idle"]["text"][0]
+    assert not outputs["moved"]["text"]
