@@ -42,7 +42,9 @@ def test_its_latents_are_those_of_the_sampler(frames, model, portrait, monkeypat
     pieces = list(rendering.finished_latents(model, positive, negative, latent["samples"], 5, 3, 2.0))
     expected = sample(model, positive, negative, latent, seed=5, steps=3, cfg=2.0)["samples"]
     assert torch.equal(torch.cat(pieces), expected)
-    assert max(len(piece) for piece in pieces) <= 3 + 6  # fewer than a window's 4 new frames, and the last window
+    assert (
+        max(len(piece) for piece in pieces) <= 3 + 6
+    )  # fewer than a window's 4 new frames, and the last window
     assert (len(pieces) > 1) == (frames > 9)
 
 

@@ -109,7 +109,9 @@ class LoadedReferenceNet:
         """latents: (1, 4, h, w) the portrait as a VAE gives it"""
         comfy.model_management.load_models_gpu([self.patcher])
         latents = SD15().process_in(latents).to(self.patcher.load_device, self.dtype)
-        twice = latents.expand(2, -1, -1, -1)  # torch normalises no single value, as small networks have at 64 pixels
+        twice = latents.expand(
+            2, -1, -1, -1
+        )  # torch normalises no single value, as small networks have at 64 pixels
         features = self.patcher.model.reference_features(twice if min(latents.shape[2:]) <= 8 else latents)
         keep = comfy.model_management.intermediate_device()
         return {block: hidden[:1].to(keep) for block, hidden in features.items()}
