@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from pack.vexpress.wavefront import Band, Partial, Span, spans
+from pack.vexpress.wavefront import Band, Denoiser, Partial, Span, spans
 
 
 @pytest.mark.parametrize(
@@ -57,21 +57,21 @@ class Recorded:
     def __init__(self, windows: list[Span], steps: int):
         self.order, self.live, self.fail_at = [], [], None
         self.band = Band(windows, steps)
-        self.band.source, self.band.evaluate, self.band.advance = noise, self.evaluate, advance
+        self.denoiser = Denoiser(noise, self.evaluate, advance)
 
-    def evaluate(self, step: int, span: Span, frames: torch.Tensor, partial: Partial):
+    def evaluate(self, step: int, span: Span, frames: torch.Tensor, partials: tuple[Partial, ...]):
         if len(self.order) == self.fail_at:
             self.fail_at = None
             raise InterruptedError
         self.order.append((self.band.windows.index(span), step))
         self.live.append(sum(row.stop - row.start for row in self.band.rows))
-        partial = partial.plus([predict(step, span, frames)])
-        return partial.mean(span.done - span.start)[0], partial
+        partial = (partials or (Partial(),))[0].plus([predict(step, span, frames)])
+        return partial.mean(span.done - span.start)[0], (partial,)
 
     def finish(self) -> torch.Tensor:
         frames = []
         while self.band.finished < self.band.num_frames:
-            frames.append(self.band.next_frames())
+            frames.append(self.band.next_frames(self.denoiser))
         return torch.cat(frames)
 
 
@@ -99,7 +99,7 @@ def test_live_frames_do_not_grow_with_the_clip():
 
 def test_the_first_frames_are_finished_long_before_the_last_begin():
     recorded = Recorded(spans(82, 6, 2), 5)
-    assert len(recorded.band.next_frames()) == 4
+    assert len(recorded.band.next_frames(recorded.denoiser)) == 4
     assert len(recorded.order) == 15  # 5 + 4 + 3 + 2 + 1
     assert recorded.band.rows[0].stop < 82
 
@@ -112,7 +112,7 @@ def test_an_interrupted_evaluation_can_be_repeated(fail_at):
     frames = []
     while recorded.band.finished < 26:
         try:
-            frames.append(recorded.band.next_frames())
+            frames.append(recorded.band.next_frames(recorded.denoiser))
         except InterruptedError:
             pass
     assert torch.equal(torch.cat(frames), plain_loop(windows, 4))

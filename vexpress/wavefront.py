@@ -6,7 +6,7 @@ loop, which takes every window of a step before the next step: each frame's sums
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -60,6 +60,9 @@ class Partial(NamedTuple):
         return Partial(tuple(s[frames:] for s in self.sums), self.counts[frames:])
 
 
+Partials = tuple[Partial, ...]  # one for each time that guidance asks the model about a window; most ask once
+
+
 @dataclass(frozen=True)
 class Row:
     """The frames that wait at one noise level, from frame `start` on, and the window that takes them next."""
@@ -67,27 +70,31 @@ class Row:
     frames: tuple[Tensor, ...] = ()  # each (f, 4, h, w)
     start: int = 0
     window: int = 0
-    partial: Partial = field(default_factory=Partial)
+    partials: Partials = ()
 
     @property
     def stop(self) -> int:
         return self.start + sum(len(frames) for frames in self.frames)
 
     def fed(self, frames: Tensor) -> "Row":
-        return Row((*self.frames, frames), self.start, self.window, self.partial)
+        return replace(self, frames=(*self.frames, frames))
 
 
-Source = Callable[[int, int], Tensor]  # start, stop -> pure noise of these frames
-Evaluate = Callable[[int, Span, Tensor, Partial], tuple[Tensor, Partial]]  # -> denoised frames start…done-1
-Advance = Callable[[int, Tensor, Tensor], Tensor]  # step, frames, denoised -> the frames at the next level
+class Denoiser(NamedTuple):
+    """What a band asks of a model.
+
+    source:   start, stop -> the pure noise of these frames
+    evaluate: step, window, its frames, partials -> the denoised frames start…done-1, partials with this window's
+    advance:  step, frames, denoised -> the frames at the next level
+    """
+
+    source: Callable[[int, int], Tensor]
+    evaluate: Callable[[int, Span, Tensor, Partials], tuple[Tensor, Partials]]
+    advance: Callable[[int, Tensor, Tensor], Tensor]
 
 
 class Band:
-    """All noise levels of a clip. What its three callbacks raise leaves it as it was before that evaluation."""
-
-    source: Source
-    evaluate: Evaluate
-    advance: Advance
+    """All noise levels of a clip. What a denoiser raises leaves it as it was before that evaluation."""
 
     def __init__(self, windows: list[Span], steps: int):
         self.windows, self.steps = windows, steps
@@ -99,23 +106,27 @@ class Band:
     def num_frames(self) -> int:
         return self.windows[-1].stop
 
-    def next_frames(self) -> Tensor:
+    def next_frames(self, denoiser: Denoiser) -> Tensor:
         """Evaluate windows until frames are finished; they follow those of the last call. (f, 4, h, w)"""
-        while (finished := self.next_window()) is None:
+        while (finished := self.next_window(denoiser)) is None:
             pass
         return finished
 
-    def next_window(self) -> Tensor | None:
+    def next_window(self, denoiser: Denoiser) -> Tensor | None:
         """Evaluate one window; the frames it finished, if any."""
         step = max((s for s in range(self.steps) if self._ready(s)), default=0)
-        row = self._row_for(step)
+        row = self.rows[step]
         span = self.windows[row.window]
+        if not self._ready(step):  # step 0: noise enters
+            row = row.fed(denoiser.source(row.stop, span.stop))
+            self.rows[0] = row
         frames = torch.cat(row.frames)
         complete = span.done - span.start
-        denoised, partial = self.evaluate(step, span, frames[: span.stop - span.start], row.partial)
-        advanced = self.advance(step, frames[:complete], denoised)
+        denoised, partials = denoiser.evaluate(step, span, frames[: span.stop - span.start], row.partials)
+        advanced = denoiser.advance(step, frames[:complete], denoised)
         self.evaluations += 1
-        self.rows[step] = Row((frames[complete:],), span.done, row.window + 1, partial.after(complete))
+        left = tuple(partial.after(complete) for partial in partials)
+        self.rows[step] = Row((frames[complete:],), span.done, row.window + 1, left)
         if step + 1 == self.steps:
             self.finished += complete
             return advanced
@@ -125,9 +136,3 @@ class Band:
     def _ready(self, step: int) -> bool:
         row = self.rows[step]
         return row.window < len(self.windows) and row.stop >= self.windows[row.window].stop
-
-    def _row_for(self, step: int) -> Row:
-        row = self.rows[step]
-        if self._ready(step):
-            return row
-        return row.fed(self.source(row.stop, self.windows[row.window].stop))  # step 0: noise enters

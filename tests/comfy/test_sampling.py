@@ -77,14 +77,6 @@ def test_core_samplers_agree_from_the_same_noise_and_finite_sigmas(model, portra
     assert relative_error(ours, expected) < LOOP
 
 
-def test_the_latest_of_two_equal_windows_wins_nothing(model, portrait):
-    """Two windows over the same frames give what one gives: each frame is the mean of its windows."""
-    positive, negative, latent = clip(portrait, 12)
-    one = sample(set_context(model, 12, 4), positive, negative, latent, seed=3, steps=2, cfg=1.0)
-    longer = sample(set_context(model, 24, 4), positive, negative, latent, seed=3, steps=2, cfg=1.0)
-    assert torch.equal(one["samples"], longer["samples"])
-
-
 def test_ddim_lands_on_the_picture_when_the_model_knows_it(model):
     picture = torch.randn(2, 4, 5, 6, generator=torch.Generator().manual_seed(2))
     sigmas = trailing_sigmas(model, 4)[1:]

@@ -70,9 +70,41 @@ def test_what_remembers_the_step_before_is_refused(model, portrait):
             sample(changed, positive, negative, latent, seed=0, steps=1, cfg=2.0)
 
 
-def test_guidance_without_memory_is_not(model, portrait):
+def apg(model):
     from comfy_extras.nodes_apg import APG
 
+    return APG.execute(model, 1.0, 5.0, 0.0).args[0]
+
+
+def pag(model):
+    """Asks the model about every window a second time."""
+    from comfy_extras.nodes_pag import PerturbedAttentionGuidance
+
+    return PerturbedAttentionGuidance.execute(model, 3.0).args[0]
+
+
+@pytest.mark.parametrize("cfg", [1.0, 2.5])
+@pytest.mark.parametrize("guidance", [apg, pag])
+def test_guidance_without_memory_gives_what_the_plain_loop_gives(guidance, cfg, model, portrait):
+    positive, negative, latent = clip(portrait, 11)
+    guided = guidance(set_context(model, 6, 2))
+    ours = sample(guided, positive, negative, latent, seed=4, steps=2, cfg=cfg)
+    plain = sample(guided, positive, negative, latent, seed=4, steps=2, cfg=cfg, sampler=exact_ddim())
+    assert torch.equal(ours["samples"], plain["samples"])
+
+
+def test_guidance_that_shows_the_model_other_frames_is_refused(model, portrait):
+    from comfy_extras.nodes_sag import SelfAttentionGuidance
+
     positive, negative, latent = clip(portrait, 3)
-    (guided,) = APG.execute(model, 1.0, 5.0, 0.0).args
-    assert sample(guided, positive, negative, latent, seed=0, steps=1, cfg=2.0)["samples"].isfinite().all()
+    (guided,) = SelfAttentionGuidance.execute(model, 0.5, 2.0).args
+    with pytest.raises(ValueError, match="other frames than those being denoised.*Sampler Select"):
+        sample(guided, positive, negative, latent, seed=0, steps=1, cfg=2.0)
+
+
+def test_a_context_of_comfyuis_own_is_checked_too(model, portrait):
+    positive, negative, latent = clip(portrait, 3)
+    other = set_context(model, 6, 2)
+    other.model_options["context_handler"].context_overlap = 6
+    with pytest.raises(ValueError, match="overlap of 6 frames leaves a window of 6"):
+        sample(other, positive, negative, latent, seed=0, steps=1, cfg=1.0)

@@ -8,38 +8,45 @@ import torch
 from torch import Tensor
 
 from ..schedule import NoiseStream
-from ..wavefront import Band, Partial, Span
+from ..wavefront import Band, Denoiser, Partial, Partials, Span
+from .context import VExpressWindows
 from .ddim import ddim_step
 
+CHANGED_FRAMES = (
+    "Guidance that shows the model other frames than those being denoised (SAG, for one) does not work in V-Express's "
+    "order of windows: remove it, or connect V-Express Sampler Select to V-Express Sampler, which then runs step by step."
+)
 
-class WindowHandler(windows.IndexListContextHandler):
-    """Answers a model call for the frames that a window completes, by way of the whole window."""
 
-    def __init__(self, num_frames: int):
-        super().__init__(
-            windows.get_matching_context_schedule(windows.ContextSchedules.STATIC_STANDARD),
-            windows.get_matching_fuse_method(windows.ContextFuseMethods.FLAT),
-            dim=0,
-            causal_window_fix=False,
-        )
+class OneWindow(VExpressWindows):
+    """Answers model calls about the frames that a window completes, by way of the whole window."""
+
+    def __init__(self, num_frames: int, span: Span, frames: Tensor, partials: Partials):
+        """frames: (f, 4, h, w) of the window; partials: of the windows before it"""
+        super().__init__(len(frames), 0)
         self.clip = torch.empty(num_frames, 1, 1, 1, device="meta")  # only its length is read
-        self.span: Span | None = None
-        self.frames: Tensor | None = None
-        self.partial: Partial | None = None
+        self.window = windows.IndexListContextWindow(
+            [*range(span.start, span.stop)], dim=0, total_frames=num_frames
+        )
+        self.frames, self.complete = frames, frames[: span.done - span.start]
+        self.before, self.partials = partials, ()
 
     def should_use_context(self, *args) -> bool:
         return True
 
     def execute(self, calc_cond_batch, model, conds, x_in, timestep, model_options) -> list[Tensor]:
         comfy.model_management.throw_exception_if_processing_interrupted()
+        if x_in is not self.complete and not torch.equal(x_in, self.complete):
+            raise ValueError(CHANGED_FRAMES)
         self._model = model
-        indices = list(range(self.span.start, self.span.stop))
-        window = windows.IndexListContextWindow(indices, dim=0, total_frames=len(self.clip))
-        model_options["transformer_options"]["context_window"] = window
-        conds = [self.get_resized_cond(cond, self.clip, window) for cond in conds]
+        model_options["transformer_options"]["context_window"] = self.window
+        conds = [self.get_resized_cond(cond, self.clip, self.window) for cond in conds]
         sigmas = timestep[:1].expand(len(self.frames))
-        self.partial = self.partial.plus(calc_cond_batch(model, conds, self.frames, sigmas, model_options))
-        return self.partial.mean(len(x_in))
+        predictions = calc_cond_batch(model, conds, self.frames, sigmas, model_options)
+        call = len(self.partials)
+        before = self.before[call] if self.before else Partial()
+        self.partials = (*self.partials, before.plus(predictions))
+        return self.partials[call].mean(len(x_in))
 
 
 class Wavefront(comfy.samplers.Sampler):
@@ -71,39 +78,37 @@ class Wavefront(comfy.samplers.Sampler):
         disable_pbar: bool = False,
     ) -> Tensor:
         """noise, latent_image: (F, 4, h, w). Returns the frames that are finished next, (f, 4, h, w)."""
-        options = extra_args["model_options"]
-        handler = options["context_handler"] = WindowHandler(self.num_frames)
+        options, seed = extra_args["model_options"], extra_args["seed"]
         model_sampling = model_wrap.inner_model.model_sampling
         max_denoise = self.max_denoise(model_wrap, sigmas)
+        band = self.band = self.band or Band(self.windows, len(sigmas) - 1)
 
         def source(start: int, stop: int) -> Tensor:
             drawn = noise[start:stop] if self.noise is None else self.noise.draw(stop - start).to(noise)
             latents = latent_image[start:stop] if self.noise is None else 0.0
             return model_sampling.noise_scaling(sigmas[0], drawn, latents, max_denoise)
 
-        def evaluate(step: int, span: Span, frames: Tensor, partial: Partial) -> tuple[Tensor, Partial]:
-            handler.span, handler.frames, handler.partial = span, frames, partial
-            complete = frames[: span.done - span.start]
-            sigma = sigmas[step] * complete.new_ones(len(complete))
-            denoised = model_wrap(complete, sigma, model_options=options, seed=extra_args["seed"])
-            return denoised, handler.partial
+        def evaluate(step: int, span: Span, frames: Tensor, partials: Partials) -> tuple[Tensor, Partials]:
+            window = OneWindow(self.num_frames, span, frames, partials)
+            sigma = sigmas[step] * frames.new_ones(len(window.complete))
+            through_window = {**options, "context_handler": window}
+            denoised = model_wrap(window.complete, sigma, model_options=through_window, seed=seed)
+            return denoised, window.partials
 
         def advance(step: int, frames: Tensor, denoised: Tensor) -> Tensor:
             if callback is not None:
-                callback(self.band.evaluations, denoised, frames, len(self.windows) * self.band.steps)
+                callback(band.evaluations, denoised, frames, len(self.windows) * band.steps)
             return ddim_step(frames, denoised, sigmas[step], sigmas[step + 1])
 
-        if self.band is None:
-            self.band = Band(self.windows, len(sigmas) - 1)
-        self.band.source, self.band.evaluate, self.band.advance = source, evaluate, advance
-        return model_sampling.inverse_noise_scaling(sigmas[-1], torch.cat(self._next(disable_pbar)))
+        finished = self._next(Denoiser(source, evaluate, advance), disable_pbar)
+        return model_sampling.inverse_noise_scaling(sigmas[-1], torch.cat(finished))
 
-    def _next(self, disable_pbar: bool) -> list[Tensor]:
+    def _next(self, denoiser: Denoiser, disable_pbar: bool) -> list[Tensor]:
         finished, target = [], min(self.band.finished + self.emit, self.num_frames)
         left = len(self.windows) * self.band.steps - self.band.evaluations
         with comfy.utils.model_trange(left, disable=disable_pbar) as bar:
             while self.band.finished < target:
                 before = self.band.evaluations
-                finished.append(self.band.next_frames())
+                finished.append(self.band.next_frames(denoiser))
                 bar.update(self.band.evaluations - before)
         return finished
