@@ -1,8 +1,8 @@
 """From a voice to audio tokens."""
 
-import folder_paths
 from comfy_api.latest import io
 
+from ..vexpress.comfyui import folders
 from ..vexpress.comfyui.audio_encoder import load_audio_encoder
 from ..vexpress.comfyui.encode_audio import encode_audio
 from .sockets import AudioProjection, AudioTokens
@@ -21,7 +21,7 @@ class AudioEncoderLoader(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "audio_encoder",
-                    options=folder_paths.get_filename_list("audio_encoders"),
+                    options=folders.model_files(folders.AUDIO_ENCODERS),
                     tooltip="Choose wav2vec2-base-960h. For another size, put the config.json of its page on "
                     "the hub beside the file, named like it: my_model.safetensors, my_model.json.",
                 ),
@@ -31,9 +31,7 @@ class AudioEncoderLoader(io.ComfyNode):
 
     @classmethod
     def execute(cls, audio_encoder: str) -> io.NodeOutput:
-        return io.NodeOutput(
-            load_audio_encoder(folder_paths.get_full_path_or_raise("audio_encoders", audio_encoder))
-        )
+        return io.NodeOutput(load_audio_encoder(folders.model_path(audio_encoder, folders.AUDIO_ENCODERS)))
 
 
 class EncodeAudio(io.ComfyNode):

@@ -65,7 +65,7 @@ def test_one_frame_stands_for_the_whole_clip():
 
 def test_a_track_of_another_length_than_the_clip_is_refused():
     assert len(moving_right(7).expanded(7)) == 7
-    with pytest.raises(ValueError, match="7 frames of V-Kps do not fit a clip of 9 frames"):
+    with pytest.raises(ValueError, match="kps has 7 frames, the clip 9"):
         moving_right(7).expanded(9)
 
 

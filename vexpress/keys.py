@@ -19,12 +19,21 @@ def load_weights(module: nn.Module, state_dict: dict[str, Tensor], source: str, 
 
 
 def _misshapen(module: nn.Module, state_dict: dict[str, Tensor]) -> list[str]:
-    places = module.state_dict()  # with dynamic VRAM, ComfyUI's Linear has none before it is loaded
     return [
-        f"{key} {list(state_dict[key].shape)} instead of {list(place.shape)}"
-        for key, place in places.items()
-        if key in state_dict and state_dict[key].shape != place.shape
+        f"{key} {list(state_dict[key].shape)} instead of {list(shape)}"
+        for key, shape in _shapes(module).items()
+        if key in state_dict and tuple(state_dict[key].shape) != shape
     ]
+
+
+def _shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:
+    shapes = {key: tuple(place.shape) for key, place in module.state_dict().items()}
+    for name, layer in module.named_modules():
+        if (
+            isinstance(layer, nn.Linear) and layer.weight is None
+        ):  # with dynamic VRAM, ComfyUI's before it is loaded
+            shapes[f"{name}.weight"] = (layer.out_features, layer.in_features)
+    return shapes
 
 
 def _first_three(keys: list[str]) -> str:

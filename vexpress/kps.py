@@ -55,7 +55,10 @@ class Kps:
     def expanded(self, frames: int) -> "Kps":
         """A single frame stands for the whole clip; a track must have as many frames as the clip."""
         if len(self) not in (1, frames):
-            raise ValueError(f"{len(self)} frames of V-Kps do not fit a clip of {frames} frames.")
+            raise ValueError(
+                f"kps has {len(self)} frames, the clip {frames}: set frames of Retarget V-Kps to the frames that "
+                "V-Express Encode Audio returns."
+            )
         return replace(self, points=self.points.expand(frames, 3, 2))
 
     def interpolated(self, frames: int) -> "Kps":
@@ -80,5 +83,5 @@ def check_same_aspect(what: str, size: tuple[int, int], target: tuple[int, int])
     if abs(width * target_height / (height * target_width) - 1) > ASPECT_TOLERANCE:
         raise ValueError(
             f"{what} of {width}x{height} pixels cannot become {target_width}x{target_height}: the aspect ratios differ by "
-            "more than 1 %, so cut the face out with VExpressCropFace first."
+            "more than 1 %, so cut the face out with V-Express Crop Face (VExpressCropFace) first."
         )

@@ -2,11 +2,24 @@
 
 import shutil
 
+import comfy.memory_management
+import comfy.ops
 import pytest
 import torch
 from models import PARTS, golden, golden_state_dict, relative_error, tiny_model, tiny_reference_net
 from pack.tools.convert import convert
-from pack.vexpress.comfyui.loader import DenoisingFiles, LoadedReferenceNet, load_denoising_model, part_of
+from pack.vexpress.comfyui.loader import (
+    UNUSED_BY_REFERENCE_NET,
+    DenoisingFiles,
+    LoadedReferenceNet,
+    load_denoising_model,
+    part_of,
+)
+from pack.vexpress.comfyui.unet_keys import convert_unet
+from pack.vexpress.config import UNetConfig
+from pack.vexpress.keys import load_weights
+from pack.vexpress.model.reference import ReferenceNet
+from pack.vexpress.model.unet import unet_arguments
 from safetensors.torch import load_file, save_file
 
 
@@ -134,3 +147,26 @@ def test_fp8_weights_run(checkpoints):
     model = tiny_model(checkpoints, weight_dtype=torch.float8_e4m3fn)
     assert model.model.diffusion_model.input_blocks[1][0].in_layers[2].weight.dtype == torch.float8_e4m3fn
     assert model.model.get_dtype_inference() == torch.float32
+
+
+def test_with_dynamic_vram_shapes_are_checked_before_loading(checkpoints, monkeypatch):
+    weights = load_file(checkpoints / "reference_net.safetensors")
+    weights = {key: weight for key, weight in weights.items() if key not in UNUSED_BY_REFERENCE_NET}
+    key = "time_embedding.linear_1.weight"
+    weights[key] = weights[key][:, :-1]
+    config = UNetConfig.of(weights)
+    monkeypatch.setattr(comfy.memory_management, "aimdo_enabled", True)
+    net = ReferenceNet(dtype=torch.float32, operations=comfy.ops.manual_cast, **unet_arguments(config))
+    with pytest.raises(ValueError, match=r"time_embed.0.weight \[128, 31\] instead of \[128, 32\]"):
+        load_weights(net, convert_unet(weights, config), "reference_net.safetensors")
+
+
+@pytest.mark.parametrize("part", ["reference_net", "v_kps_guider", "denoising_unet"])
+def test_a_foreign_file_is_none_of_the_five(part, checkpoints, tmp_path):
+    for name in PARTS:
+        shutil.copy(checkpoints / f"{name}.safetensors", tmp_path)
+    save_file({"lora.weight": torch.zeros(2)}, tmp_path / f"{part}.safetensors")
+    with pytest.raises(
+        ValueError, match=f"{part}.safetensors is none of V-Express's five files.*lora.weight"
+    ):
+        tiny_reference_net(tmp_path) if part == "reference_net" else tiny_model(tmp_path)

@@ -189,7 +189,7 @@ def test_the_empty_latent_takes_no_memory(graph):
 
 
 def test_kps_of_another_length_are_refused(graph):
-    with pytest.raises(ValueError, match="kps has 11 frames, audio_tokens 12"):
+    with pytest.raises(ValueError, match="kps has 11 frames, the clip 12"):
         conditions(graph, 12, Kps(graph["kps"].points[:11], 128, 128))
 
 
@@ -212,3 +212,19 @@ def test_a_model_that_is_not_v_express_is_refused(graph):
 
     with pytest.raises(ValueError, match="model is a Linear, not V-Express"):
         Context.execute(Other(), 24, 4)
+
+
+def test_a_vae_of_another_model_is_refused(checkpoints):
+    class Flux:
+        def encode(self, pixels: torch.Tensor) -> torch.Tensor:
+            return torch.zeros(1, 16, 16, 16)
+
+    with pytest.raises(ValueError, match=r"vae gives latents of \(1, 16, 16, 16\).*Stable Diffusion 1.5 VAE"):
+        EncodeReference.execute(
+            tiny_reference_net(checkpoints), Flux(), torch.zeros(1, 128, 128, 3), 128, 128
+        )
+
+
+def test_a_track_at_another_rate_is_said(graph, caplog):
+    conditions(graph, 12, Kps(graph["kps"].points[:12], 128, 128, fps=60.0))
+    assert "kps runs at 60 frames per second, audio_tokens at 27.4291" in caplog.text

@@ -165,7 +165,7 @@ def retargeting(reference, frames: int) -> dict:
                 "kps_file": clip()["kps"],
                 "kps": three_frames_of_kps(),
             },
-            "kps has 3 frames, audio_tokens 6",
+            "kps has 3 frames, the clip 6",
         ),
         (
             {"context": node("VExpressContext", model=["models", 0], length=8, overlap=8)},

@@ -1,5 +1,7 @@
 """Portrait, voice and V-Kps as ComfyUI's CONDITIONING."""
 
+import logging
+
 import comfy.utils
 import torch
 from torch import Tensor
@@ -20,7 +22,9 @@ def encode_reference(
     if width % 8 or height % 8:
         raise ValueError(f"{width} x {height} pixels: width and height must be multiples of 8.")
     latents = vae.encode(fit(image[..., :3], width, height))
-    return Portrait(reference_net.reference_features(latents[:1]), width, height)
+    if tuple(latents.shape) != (1, 4, height // 8, width // 8):
+        raise ValueError(f"vae gives latents of {tuple(latents.shape)}: connect a Stable Diffusion 1.5 VAE.")
+    return Portrait(reference_net.reference_features(latents), width, height)
 
 
 def fit(image: Tensor, width: int, height: int) -> Tensor:
@@ -40,10 +44,10 @@ def condition(
     """Positive and negative CONDITIONING, and the empty LATENT of the clip."""
     frames = len(audio.tokens)
     kps = kps.scaled(portrait.width, portrait.height)
-    if len(kps.points) not in (1, frames):
-        raise ValueError(
-            f"kps has {len(kps.points)} frames, audio_tokens {frames}: set RetargetKps's frames to the "
-            "frames that EncodeAudio returns."
+    if len(kps) > 1 and abs(kps.fps / audio.fps - 1) > 0.01:
+        logging.warning(
+            f"kps runs at {kps.fps:g} frames per second, audio_tokens at {audio.fps:g}: the head moves at another "
+            "speed. Set fps of Retarget V-Kps to the fps that V-Express Encode Audio returns."
         )
     kps = kps.expanded(frames)
     size = (frames, portrait.width, portrait.height)

@@ -1,5 +1,6 @@
 """ComfyUI's folders, as far as this pack reads and writes them."""
 
+import contextlib
 import hashlib
 import os
 import uuid
@@ -8,12 +9,14 @@ from pathlib import Path
 import folder_paths
 
 MODELS = "vexpress"  # the folder under models/, and its key in extra_model_paths.yaml
+AUDIO_ENCODERS = "audio_encoders"  # ComfyUI's own
 
 
 def register_model_folder() -> None:
     """Make models/vexpress known, beside what extra_model_paths.yaml may have said of it."""
     default = os.path.join(folder_paths.models_dir, MODELS)
-    os.makedirs(default, exist_ok=True)
+    with contextlib.suppress(OSError):  # a convenience for users, where it may be made
+        os.makedirs(default, exist_ok=True)
     folders, extensions = folder_paths.folder_names_and_paths.get(MODELS, ([], set()))
     if default not in folders:
         folders = [*folders, default]
@@ -21,12 +24,12 @@ def register_model_folder() -> None:
     folder_paths.folder_names_and_paths[MODELS] = (folders, extensions)
 
 
-def model_files() -> list[str]:
-    return folder_paths.get_filename_list(MODELS)
+def model_files(folder: str = MODELS) -> list[str]:
+    return folder_paths.get_filename_list(folder)
 
 
-def model_path(name: str) -> str:
-    return folder_paths.get_full_path_or_raise(MODELS, name)
+def model_path(name: str, folder: str = MODELS) -> str:
+    return folder_paths.get_full_path_or_raise(folder, name)
 
 
 def face_detector_files() -> list[Path]:

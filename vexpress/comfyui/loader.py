@@ -10,6 +10,7 @@ import comfy.ops
 import comfy.utils
 import torch
 from comfy.latent_formats import SD15
+from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
 from ..config import UNetConfig, guider_channels, longest_window
@@ -40,10 +41,26 @@ class DenoisingFiles(NamedTuple):
 
 def load_denoising_model(
     files: DenoisingFiles, weight_dtype: torch.dtype | None = None, disable_dynamic: bool = False
-):
+) -> ModelPatcher:
     """The MODEL: UNet, motion modules and V-Kps guider as one patcher, with the default context windows set."""
     weights, source = _unet_weights(files)
     guider = load_part(files.v_kps_guider, "v_kps_guider")
+    patcher = denoising_model(weights, guider, source, weight_dtype, disable_dynamic)
+    patcher.cached_patcher_init = (load_denoising_model, (files, weight_dtype))
+    return set_context(patcher)
+
+
+def denoising_model(
+    weights: dict[str, Tensor],
+    guider: dict[str, Tensor],
+    source: str,
+    weight_dtype: torch.dtype | None = None,
+    disable_dynamic: bool = False,
+) -> ModelPatcher:
+    """
+    weights: of the UNet and its motion modules, by their released names
+    source:  what to call them where they do not fit
+    """
     config = UNetConfig.of(weights, source)
     arguments = dict(
         unet_arguments(config), guider_channels=guider_channels(guider), max_frames=longest_window(weights)
@@ -62,15 +79,12 @@ def load_denoising_model(
     model_config.set_inference_dtype(dtype, cast)
 
     model = model_config.get_model(weights)
-    patcher_class = (
-        comfy.model_patcher.ModelPatcher if disable_dynamic else comfy.model_patcher.CoreModelPatcher
-    )
+    patcher_class = ModelPatcher if disable_dynamic else comfy.model_patcher.CoreModelPatcher
     offload_device = comfy.model_management.unet_offload_device()
     patcher = patcher_class(model, load_device=device, offload_device=offload_device)
     model.to(offload_device)
     load_weights(model.diffusion_model, weights, source, assign=patcher.is_dynamic())
-    patcher.cached_patcher_init = (load_denoising_model, (files, weight_dtype))
-    return set_context(patcher)
+    return patcher
 
 
 def _unet_weights(files: DenoisingFiles) -> tuple[dict[str, Tensor], str]:
@@ -101,6 +115,7 @@ class LoadedReferenceNet:
         self.patcher = comfy.model_patcher.CoreModelPatcher(
             net.eval().requires_grad_(False), device, comfy.model_management.unet_offload_device()
         )
+        comfy.model_management.archive_model_dtypes(net)
         load_weights(
             net, convert_unet(weights, config), os.path.basename(path), assign=self.patcher.is_dynamic()
         )
@@ -109,10 +124,11 @@ class LoadedReferenceNet:
         """latents: (1, 4, h, w) the portrait as a VAE gives it"""
         comfy.model_management.load_models_gpu([self.patcher])
         latents = SD15().process_in(latents).to(self.patcher.load_device, self.dtype)
-        twice = latents.expand(
-            2, -1, -1, -1
-        )  # torch normalises no single value, as small networks have at 64 pixels
-        features = self.patcher.model.reference_features(twice if min(latents.shape[2:]) <= 8 else latents)
+        if (
+            min(latents.shape[2:]) <= 8
+        ):  # torch normalises no single value, which the smallest networks have here
+            latents = latents.expand(2, -1, -1, -1)
+        features = self.patcher.model.reference_features(latents)
         keep = comfy.model_management.intermediate_device()
         return {block: hidden[:1].to(keep) for block, hidden in features.items()}
 
@@ -120,9 +136,13 @@ class LoadedReferenceNet:
 def load_part(path: str, part: str) -> dict[str, Tensor]:
     """Weights of one of the five released files; raise when it is another of the five."""
     weights = load_checkpoint(path)
-    found = part_of(weights)
-    if found not in (part, None):
-        raise ValueError(f"{os.path.basename(path)} is a {found} file, but was chosen as {part}.")
+    found, name = part_of(weights), os.path.basename(path)
+    if found is None:
+        raise ValueError(
+            f"{name} is none of V-Express's five files: it has weights such as {next(iter(weights))}."
+        )
+    if found != part:
+        raise ValueError(f"{name} is a {found} file, but was chosen as {part}.")
     return weights
 
 

@@ -86,10 +86,21 @@ class VExpress(BaseModel):
             return PerCond(replace(track, points=track.points[window.index_list]))
         return cond_value if isinstance(cond_value, PerCond) else None
 
-    def _apply_model(self, x: Tensor, t: Tensor, *args, kps: tuple[Kps | None, ...], **kwargs) -> Tensor:
-        """x: (B*F, 4, h, w); kps: per cond, the V-Kps of the window's frames"""
+    def _apply_model(
+        self,
+        x: Tensor,
+        t: Tensor,
+        *args,
+        kps: tuple[Kps | None, ...],
+        reference: tuple[ReferenceFeatures | None, ...],
+        **kwargs,
+    ) -> Tensor:
+        """x: (B*F, 4, h, w); kps: per cond, the V-Kps of the window's frames; reference: per cond, of its portrait"""
         images = tuple(None if track is None else kps_images(track).to(x.device) for track in kps)
-        return super()._apply_model(x, t, *args, kps_images=images, **kwargs)
+        reference = tuple(
+            self._on_device(features, x.device) for features in reference
+        )  # another GPU than the first
+        return super()._apply_model(x, t, *args, kps_images=images, reference=reference, **kwargs)
 
 
 def kps_images(kps: Kps) -> Tensor:

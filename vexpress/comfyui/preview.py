@@ -38,5 +38,5 @@ def _leaving(kps: Kps) -> list[str]:
     named = ", ".join(runs[:RUNS_NAMED]) + (", …" if len(runs) > RUNS_NAMED else "")
     return [
         f"{outside.sum()} of {len(kps)} frames have a point outside the picture ({named}): move less, or leave "
-        "more room around the face with VExpressCropFace."
+        "more room around the face with V-Express Crop Face."
     ]

@@ -26,7 +26,7 @@ class TemporalBlock(nn.Module):
 
     def forward(self, x: Tensor, transformer_options: dict) -> Tensor:
         """x: (B*L, F, C) every place of the picture as a sequence over time"""
-        table = sinusoid(x.shape[1], x.shape[2]).to(x)
+        table = sinusoid(x.shape[1], x.shape[2], x.device).to(x.dtype)
         for norm, attention in zip(self.norms, self.attention_blocks, strict=True):
             x = x + attention(norm(x) + table, transformer_options=transformer_options)
         return x + self.ff(self.ff_norm(x))
