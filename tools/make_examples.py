@@ -1,7 +1,8 @@
 """
-Makes the example inputs: a drawn portrait with its V-Kps, a driving track and a synthetic voice.
+Makes the example inputs: a drawn portrait with its V-Kps, a driving track, a driving video, a photo and a
+synthetic voice.
 
-Needs torch, Pillow, espeak-ng and ffmpeg. What it makes is committed, so only changing the examples needs it:
+Needs torch, Pillow, PyAV, espeak-ng and ffmpeg. What it makes is committed, so only changing the examples needs it:
 run it as `python tools make_examples` in the environment of dev.py.
 """
 
@@ -10,15 +11,18 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import av
 import torch
 
 from ..vexpress.kps import Kps
 from ..vexpress.kps_files import save_kps
-from .portrait import LEFT_EYE, NOSE, RIGHT_EYE, SIZE, draw_portrait
+from .photo import draw_photo
+from .portrait import LEFT_EYE, NOSE, RIGHT_EYE, SIZE, Picture, View, draw_person, draw_portrait, draw_wall
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "example_inputs"
 FPS = 30
 DRIVING_FRAMES = 120
+VIDEO_SIZE = 256
 SENTENCE = "A portrait and a voice: that is all it takes."
 
 
@@ -50,6 +54,35 @@ def _seen(point, yaw: float, pitch: float, roll: float, centre) -> tuple[float, 
     return centre[0] + x, centre[1] + y
 
 
+def write_driving_video(path: Path) -> None:
+    """The person of the portrait, who sways from the waist, shifts aside and leans to and fro."""
+    with av.open(str(path), "w") as video:
+        stream = video.add_stream("libx264", rate=FPS, options={"crf": "24", "preset": "veryslow"})
+        stream.width = stream.height = VIDEO_SIZE
+        stream.pix_fmt = "yuv420p"
+        for frame in range(DRIVING_FRAMES):
+            picture = Picture(VIDEO_SIZE, VIDEO_SIZE, oversampling=3)
+            picture.view = View(
+                scale=VIDEO_SIZE / SIZE, at=(VIDEO_SIZE / 2, VIDEO_SIZE / 2), pivot=(SIZE / 2, SIZE / 2)
+            )
+            draw_wall(picture)
+            picture.view = driving_view(frame / FPS)
+            draw_person(picture)
+            video.mux(stream.encode(av.VideoFrame.from_image(picture.finished())))
+        video.mux(stream.encode())
+
+
+def driving_view(seconds: float) -> View:
+    """Where the person of the portrait is in the driving video."""
+    waist = (SIZE / 2, 560.0)
+    aside = 4 * math.sin(math.tau * seconds / 3.3)
+    lean = 1 + 0.05 * math.sin(math.tau * seconds / 2.7 - 0.5)
+    sway = 4 * math.sin(math.tau * seconds / 2.1) + 1.5 * math.sin(math.tau * seconds / 0.9)
+    scale = 0.84 * VIDEO_SIZE / SIZE
+    at = (VIDEO_SIZE / 2 + aside, VIDEO_SIZE + 12)
+    return View(at=at, scale=scale * lean, degrees=sway, pivot=waist)
+
+
 def write_voice(path: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         spoken = Path(scratch) / "voice.wav"
@@ -62,5 +95,7 @@ def main(arguments: list[str]) -> int:
     draw_portrait().save(EXAMPLES / "v-express_portrait.png", optimize=True)
     save_kps(portrait_kps(), EXAMPLES / "v-express_portrait_kps.json")
     save_kps(driving_kps(), EXAMPLES / "v-express_driving_kps.json")
+    write_driving_video(EXAMPLES / "v-express_driving.mp4")
+    draw_photo().save(EXAMPLES / "v-express_photo.jpg", quality=88, optimize=True)
     write_voice(EXAMPLES / "v-express_voice.flac")
     return 0

@@ -1,6 +1,7 @@
 """Draws the example portrait: nobody's likeness, in flat colours with soft shadows."""
 
 import math
+from typing import NamedTuple
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
@@ -20,31 +21,46 @@ WALL_TOP, WALL_BOTTOM, WALL_GLOW = (186, 206, 206), (226, 216, 202), (244, 238, 
 
 
 def draw_portrait() -> Image.Image:
-    picture = Picture()
-    _wall(picture)
-    _back_hair(picture)
-    _neck_and_clothes(picture)
-    _face(picture)
-    for mirrored in (False, True):
-        _eye(picture, mirrored)
-    _nose(picture)
-    _mouth(picture)
-    _front_hair(picture)
-    return picture.image.resize((SIZE, SIZE), Image.Resampling.LANCZOS)
+    picture = Picture(SIZE, SIZE)
+    draw_wall(picture)
+    draw_person(picture)
+    return picture.finished()
+
+
+class View(NamedTuple):
+    """Where the portrait's pixels are seen in another picture: its pivot at a point there, turned and scaled."""
+
+    at: Point = NOSE
+    scale: float = 1.0
+    degrees: float = 0.0
+    pivot: Point = NOSE
+
+    def __call__(self, point: Point) -> Point:
+        x, y = point[0] - self.pivot[0], point[1] - self.pivot[1]
+        turn = math.radians(self.degrees)
+        cos, sin = self.scale * math.cos(turn), self.scale * math.sin(turn)
+        return self.at[0] + x * cos - y * sin, self.at[1] + x * sin + y * cos
 
 
 class Picture:
-    """A canvas in the portrait's pixels, drawn larger so that edges come out smooth."""
+    """A canvas drawn larger than it will be, so that edges come out smooth; points are given as the view sees them."""
 
-    def __init__(self):
-        self.image = Image.new("RGB", (SIZE * OVERSAMPLING,) * 2)
+    def __init__(self, width: int, height: int, oversampling: int = OVERSAMPLING):
+        self.size, self.oversampling = (width, height), oversampling
+        self.image = Image.new("RGB", (width * oversampling, height * oversampling))
+        self.view = View()
+
+    def finished(self) -> Image.Image:
+        return self.image.resize(self.size, Image.Resampling.LANCZOS)
 
     def mask(self, points: list[Point], blur: float = 0.0) -> Image.Image:
-        """The inside of a smooth closed curve through the points; blur is a radius in pixels."""
+        """The inside of a smooth closed curve through the points; blur is a radius in the view's pixels."""
         mask = Image.new("L", self.image.size)
-        outline = [(x * OVERSAMPLING, y * OVERSAMPLING) for x, y in smooth(points)]
+        seen = map(self.view, smooth(points))
+        outline = [(x * self.oversampling, y * self.oversampling) for x, y in seen]
         ImageDraw.Draw(mask).polygon(outline, fill=255)
-        return mask.filter(ImageFilter.GaussianBlur(blur * OVERSAMPLING)) if blur else mask
+        radius = blur * self.view.scale * self.oversampling
+        return mask.filter(ImageFilter.GaussianBlur(radius)) if blur else mask
 
     def paint(self, mask: Image.Image, colour: Colour, opacity=1.0, inside: Image.Image | None = None):
         if inside is not None:
@@ -114,11 +130,22 @@ EYE = [
 BROW = [(161, 187), (176, 176), (196, 171.5), (216, 174), (231, 178)]
 
 
-def _wall(picture: Picture) -> None:
+def draw_wall(picture: Picture) -> None:
     gradient = Image.linear_gradient("L").resize(picture.image.size)
     bottom, top = (Image.new("RGB", gradient.size, colour) for colour in (WALL_BOTTOM, WALL_TOP))
     picture.image.paste(Image.composite(bottom, top, gradient))
     picture.fill(ellipse(256, 210, 190, 190), WALL_GLOW, opacity=0.75, blur=60)
+
+
+def draw_person(picture: Picture) -> None:
+    _back_hair(picture)
+    _neck_and_clothes(picture)
+    _face(picture)
+    for mirrored in (False, True):
+        _eye(picture, mirrored)
+    _nose(picture)
+    _mouth(picture)
+    _front_hair(picture)
 
 
 def _back_hair(picture: Picture) -> None:
