@@ -13,6 +13,8 @@ from torch import Tensor
 from ..vexpress.tiny import rule_built_weights
 from . import model_shapes
 from .model_shapes import TINY
+from .portrait import LEFT_EYE, NOSE, RIGHT_EYE, SIZE
+from .tiny_landmarker import tiny_landmarker
 
 DENOISING_UNET = "vexpress/denoising_unet.bin"
 MOTION_MODULE = "vexpress/motion_module.bin"
@@ -21,6 +23,7 @@ V_KPS_GUIDER = "vexpress/v_kps_guider.bin"
 AUDIO_PROJECTION = "vexpress/audio_projection.bin"
 AUDIO_ENCODER = "audio_encoders/wav2vec2-base-960h.safetensors"
 VAE = "vae/sd-vae-ft-mse.safetensors"
+LANDMARKER = "detection/mediapipe_face_fp32.safetensors"
 RELEASED = [DENOISING_UNET, MOTION_MODULE, REFERENCE_NET, V_KPS_GUIDER, AUDIO_PROJECTION, AUDIO_ENCODER, VAE]
 
 
@@ -34,6 +37,14 @@ def write_tiny_models(models: Path) -> None:
     save_file(_taesd(), models / VAE)
     config = (models / AUDIO_ENCODER).with_suffix(".json")
     config.write_text(json.dumps(model_shapes.wav2vec2_config(TINY), indent=1), encoding="utf-8")
+    write_tiny_landmarker(models)
+
+
+def write_tiny_landmarker(models: Path) -> None:
+    """Finds a face in every picture where the example portrait has it."""
+    (models / LANDMARKER).parent.mkdir(parents=True, exist_ok=True)
+    points = torch.tensor([LEFT_EYE, RIGHT_EYE, NOSE]) / SIZE - 0.5
+    save_file(tiny_landmarker(points), models / LANDMARKER)
 
 
 def tiny_weights(name: str) -> dict[str, Tensor]:
