@@ -6,11 +6,11 @@ from fractions import Fraction
 
 import av
 import numpy as np
-from av.video.reformatter import Interpolation
 from comfy_api.latest import Input
 from numpy import ndarray
 
-EXACT = Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND
+# SWS_BICUBIC | SWS_FULL_CHR_H_INT | SWS_ACCURATE_RND: PyAV names the second only from 18.0 on, ComfyUI takes 16.0
+EXACT = 0x4 | 0x2000 | 0x40000
 
 
 @dataclass(frozen=True)
