@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import av
 import numpy as np
+from av.video.reformatter import ColorRange, Colorspace
 from comfy_api.latest import Input
 from numpy import ndarray
 
@@ -79,5 +80,11 @@ def _pictures_of_file(video: Input.Video) -> Iterator[ndarray]:
 
 
 def _upright(frame: av.VideoFrame) -> ndarray:
-    picture = frame.to_ndarray(format="rgb24", interpolation=EXACT)
+    picture = frame.to_ndarray(
+        format="rgb24",
+        interpolation=EXACT,
+        src_color_range=frame.color_range,  # PyAV 16 overlooks the frame's matrix and range unless told these three
+        dst_colorspace=Colorspace.ITU601,
+        dst_color_range=ColorRange.JPEG,
+    )
     return np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90)))
