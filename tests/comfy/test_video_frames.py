@@ -48,6 +48,19 @@ def path(tmp_path_factory):
     return str(write_video(tmp_path_factory.mktemp("video") / "plain.mp4"))
 
 
+def write_with_sound(path, seconds: float):
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=RATE)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        sound = container.add_stream("aac", rate=48000, layout="mono")
+        for picture in pictures():
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+        samples = av.AudioFrame.from_ndarray(np.zeros((1, int(48000 * seconds)), np.float32), "fltp", "mono")
+        samples.sample_rate = 48000
+        container.mux([*stream.encode(None), *sound.encode(samples), *sound.encode(None)])
+    return str(path)
+
+
 def brightness(frames) -> list[int]:
     """Of the grey corner, as a frame number."""
     return [round((float(frame[-4:, -4:].mean()) - 40) / 4) for frame in frames]
@@ -105,6 +118,28 @@ def test_a_video_that_changes_its_size_is_refused(tmp_path):
     frames = video_frames(InputImpl.VideoFromFile(str(tmp_path / "joined.ts")))
     with pytest.raises(ValueError, match="Frame 40 of the video has 64x96 pixels, the first one 96x64"):
         list(frames)
+
+
+@pytest.mark.parametrize(
+    "suffix, start, duration, expected",
+    [("ts", 0, 0, 40), ("mp4", 0, 0, 40), ("mp4", 0.5, 0, 25), ("mp4", 0.3, 0.6, 18), ("mp4", 0.5, 9, 25)],
+)
+def test_sound_that_goes_on_is_not_counted(tmp_path, suffix, start, duration, expected):
+    path = write_with_sound(tmp_path / f"long.{suffix}", seconds=3)
+    frames = video_frames(InputImpl.VideoFromFile(path, start_time=start, duration=duration))
+    assert frames.count == expected
+
+
+@pytest.mark.parametrize("start, duration", [(0, 0), (0.5, 0.2)])
+def test_a_stream_without_times_is_read_as_a_whole(tmp_path, start, duration):
+    path = write_video(tmp_path / "raw.h264", format="h264")
+    frames = video_frames(InputImpl.VideoFromFile(str(path), start_time=start, duration=duration))
+    assert brightness(frames) == list(range(FRAMES))
+
+
+def test_the_frames_of_a_stream_without_times_are_counted(tmp_path):
+    path = write_video(tmp_path / "raw.h264", format="h264")
+    assert video_frames(InputImpl.VideoFromFile(str(path))).count == FRAMES
 
 
 def test_a_video_in_memory_is_read_as_a_file_is():

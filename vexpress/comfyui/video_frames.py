@@ -50,13 +50,33 @@ def video_frames(video: Input.Video) -> VideoFrames:
         )
     fps = Fraction(video.get_frame_rate())
     height, width = first.shape[:2]
-    return VideoFrames(video, fps, width, height, max(round(video.get_duration() * fps), 1))
+    return VideoFrames(video, fps, width, height, max(round(_seconds(video, fps) * fps), 1))
+
+
+def _seconds(video: Input.Video, fps: Fraction) -> float:
+    """What the pictures last by the header; the sound may go on for longer."""
+    if _has_no_file(video):
+        return video.get_duration()
+    with av.open(video.get_stream_source()) as container:
+        stream = container.streams.video[0]
+        if stream.frames:
+            whole = stream.frames / fps
+        elif stream.duration:
+            whole = stream.duration * stream.time_base
+        elif container.duration:
+            whole = container.duration / av.time_base
+        else:  # a stream without a container
+            whole = sum(1 for packet in container.demux(stream) if packet.size) / fps
+    start, duration = video.get_active_trim_window()
+    return min(duration or whole, whole - start)
 
 
 def _pictures(video: Input.Video) -> Iterator[ndarray]:
-    if type(video).get_stream_source is Input.Video.get_stream_source:  # no file: this would write one
-        return _pictures_of_images(video)
-    return _pictures_of_file(video)
+    return _pictures_of_images(video) if _has_no_file(video) else _pictures_of_file(video)
+
+
+def _has_no_file(video: Input.Video) -> bool:
+    return type(video).get_stream_source is Input.Video.get_stream_source  # this would write one
 
 
 def _pictures_of_images(video: Input.Video) -> Iterator[ndarray]:
@@ -70,12 +90,14 @@ def _pictures_of_file(video: Input.Video) -> Iterator[ndarray]:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
         first, end = (int(seconds / stream.time_base) for seconds in (start, start + duration))
-        if first:
+        if first and stream.start_time is not None:  # a stream without a container cannot seek
             container.seek(first, stream=stream)
         for frame in container.decode(stream):
-            if duration and frame.pts >= end:
+            if frame.pts is None:  # nor be trimmed
+                yield _upright(frame)
+            elif duration and frame.pts >= end:
                 return
-            if frame.pts >= first:
+            elif frame.pts >= first:
                 yield _upright(frame)
 
 
