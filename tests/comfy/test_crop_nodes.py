@@ -146,6 +146,38 @@ def test_an_original_that_does_not_fit_is_refused(picture, original, frames, mes
             paste(torch.zeros(original), placement, **given)
 
 
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_one_picture_each_is_enough_where_the_sound_goes_on(picture, tmp_path, suffix):
+    image, _, placement = crop(picture, 64)
+    _, pasted = paste(
+        picture.expand(6, -1, -1, -1), placement, video=with_long_sound(image, tmp_path, suffix)
+    )
+    assert len(pictures(pasted)) == 6
+
+
+@pytest.mark.parametrize("count, frames", [(5, "more than 5"), (7, "6")])
+def test_a_video_with_another_number_of_frames_than_pictures_is_refused(picture, tmp_path, count, frames):
+    image, _, placement = crop(picture, 64)
+    with pytest.raises(ValueError, match=f"original holds {count} pictures for {frames} frames"):
+        paste(picture.expand(count, -1, -1, -1), placement, video=with_long_sound(image, tmp_path, "mkv"))
+
+
+def with_long_sound(image, folder, suffix):
+    """6 frames, and a second of silence."""
+    path = folder / f"long.{suffix}"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libx264", rate=25, pix_fmt="yuv420p")
+        stream.height, stream.width = image.shape[1:3]
+        sound = file.add_stream("aac", rate=48000, layout="mono")
+        for _ in range(6):
+            frame = av.VideoFrame.from_ndarray((image[0] * 255).byte().numpy(), "rgb24")
+            file.mux(stream.encode(frame))
+        silence = av.AudioFrame.from_ndarray(torch.zeros(1, 48000).numpy(), "fltp", "mono")
+        silence.sample_rate = 48000
+        file.mux([*stream.encode(), *sound.encode(silence), *sound.encode()])
+    return InputImpl.VideoFromFile(str(path))
+
+
 def test_frames_that_are_no_square_are_refused(picture):
     with pytest.raises(ValueError, match="An image of 64x48 pixels cannot become 100x100"):
         paste(picture, crop(picture)[2], images=torch.zeros(2, 48, 64, 3))

@@ -34,7 +34,9 @@ def paste_images(
     original: Tensor, placement: Placement, images: Tensor, feather: float, match: bool
 ) -> Tensor:
     """original: (1 or F, H, W, C), images: (F, h, w, C) in 0..1; returns (F, H, W, 3)"""
-    original = _checked(original, placement, len(images))
+    if len(original) not in (1, len(images)):
+        raise _unequal(original, len(images))
+    original = _checked(original, placement)
     result = torch.empty(len(images), *original.shape[1:])
     frames = _with_progress(images[..., :3].float().cpu(), len(images))
     for target, picture in zip(result, _pasted(original, placement, frames, feather, match), strict=True):
@@ -47,7 +49,7 @@ def paste_video(
 ) -> Path:
     """A new video in the temporary folder, with the voice of `video`; a few frames are in memory at a time."""
     pictures = video_frames(video)
-    original = _checked(original, placement, pictures.count)
+    original = _checked(original, placement)
     frames = (torch.from_numpy(picture).float() / 255 for picture in pictures)
     frames = _with_progress(frames, pictures.count)
     path = temp_file(".mp4")
@@ -57,15 +59,19 @@ def paste_video(
     return path
 
 
-def _checked(original: Tensor, placement: Placement, frames: int) -> Tensor:
-    count, height, width, _ = original.shape
+def _unequal(original: Tensor, frames: int | str) -> ValueError:
+    return ValueError(
+        f"original holds {len(original)} pictures for {frames} frames: connect one, or one each."
+    )
+
+
+def _checked(original: Tensor, placement: Placement) -> Tensor:
+    height, width = original.shape[1:3]
     if (width, height) != (placement.width, placement.height):
         raise ValueError(
             f"original has {width}x{height} pixels, but the face was cut from a picture of "
             f"{placement.width}x{placement.height}."
         )
-    if count not in (1, frames):
-        raise ValueError(f"original holds {count} pictures for {frames} frames: connect one, or one each.")
     return original[..., :3].float().cpu()
 
 
@@ -79,14 +85,24 @@ def _pasted(
     """
     weights = feather_weights(placement, feather)
     colours = None
-    for number, frame in enumerate(frames):
-        picture = original[min(number, len(original) - 1)]
+    for frame, picture in _each_with_its_own(frames, original):
         image = placement.in_picture(fit(frame[None], placement.side, placement.side)[0])
         if match:
             behind = picture[placement.rows, placement.columns]
             colours = colours or match_colour(image, behind, placement)
             image = colours(image)
         yield paste(picture, image, weights, placement)
+
+
+def _each_with_its_own(frames: Iterable[Tensor], original: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Frames and the pictures behind them. How many frames a video has is known only when it ends."""
+    count = 0
+    for count, frame in enumerate(frames, start=1):
+        if 1 < len(original) < count:
+            raise _unequal(original, f"more than {len(original)}")
+        yield frame, original[min(count, len(original)) - 1]
+    if len(original) not in (1, count):
+        raise _unequal(original, count)
 
 
 def _with_progress(frames: Iterable[Tensor], count: int) -> Iterator[Tensor]:
