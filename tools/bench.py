@@ -6,7 +6,6 @@ for one guided step of one context window, beside the machine's own matrix and c
 import argparse
 import json
 import os
-import resource
 import statistics
 import sys
 import time
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from ..vexpress.tiny import rule_built_weights
 from . import model_shapes
+from .server import peak_memory
 
 STEP_GFLOP = {256: 547, 512: 2555}  # of one frame with guidance, multiply-add counted as 2
 
@@ -53,9 +53,9 @@ def main(arguments: list[str]) -> int:
         for row in measure(options):
             rows.append(row)
             print(row.line(), flush=True)
-    print(f"{'peak memory':<44}{peak_memory() / 1e9:>10.1f} GB")
+    print(f"{'peak memory':<44}{peak() / 1e9:>10.1f} GB")
     if options.json:
-        numbers = {"peak_memory": peak_memory(), "rows": [row._asdict() for row in rows]}
+        numbers = {"peak_memory": peak(), "rows": [row._asdict() for row in rows]}
         options.json.write_text(json.dumps(numbers, indent=1), encoding="utf-8")
     return 0
 
@@ -143,8 +143,6 @@ def median(work: Callable[[], Tensor], runs: int) -> float:
     return statistics.median(seconds[1:])
 
 
-def peak_memory() -> int:
+def peak() -> int:
     """Bytes: of the GPU if there is one, else of the process."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else peak_memory(os.getpid())

@@ -116,20 +116,24 @@ class Server:
         raise ComfyError(f"ComfyUI finished {prompt_id} but its history does not list it.")
 
     def peak_memory(self) -> int:
-        """Bytes of main memory the server has held at most (where the system tells, else: holds now)."""
-        status = Path(f"/proc/{self.process.pid}/status")
-        if status.exists():
-            peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-            return int(peak.split()[1]) * 1024
-        import psutil
-
-        memory = psutil.Process(self.process.pid).memory_info()
-        return getattr(memory, "peak_wset", memory.rss)
+        return peak_memory(self.process.pid)
 
     def log_tail(self) -> str:
         text = COLOUR_CODES.sub("", self.log.read_text(encoding="utf-8", errors="replace"))
         lines = [line for line in text.splitlines() if line.strip()]
         return "\n".join(["The server's last lines:", *lines[-LOG_LINES:]])
+
+
+def peak_memory(pid: int) -> int:
+    """Bytes of main memory a process has held at most (where the system tells, else: holds now)."""
+    status = Path(f"/proc/{pid}/status")
+    if status.exists():
+        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(peak.split()[1]) * 1024
+    import psutil
+
+    memory = psutil.Process(pid).memory_info()
+    return getattr(memory, "peak_wset", memory.rss)
 
 
 @contextlib.contextmanager
