@@ -15,7 +15,7 @@ from ..model.wav2vec2 import PiecewiseConvolutions
 from .files import load_checkpoint
 
 MEMORY = 256 << 20  # bytes: the convolutions of one piece
-MEMORY_PER_SAMPLE = 256  # bytes: the transformer of wav2vec2-base, 80 kB for a feature
+MEMORY_PER_SAMPLE = 128  # bytes: the transformer of wav2vec2-base, 40 kB for a feature
 
 TRAINING_ONLY = ("lm_head.", "quantizer.", "project_q.", "project_hid.", "masked_spec_embed")
 NO_MASKING = {"mask_time_prob": 0.0, "mask_feature_prob": 0.0}
@@ -26,7 +26,7 @@ RENAMED = {  # torch's names for the weight norm, then and now
 
 
 class AudioEncoder:
-    """Offers what core's audio encoders offer."""
+    """Called as core's audio encoders are, but without the states between the layers: 13 times the memory."""
 
     def __init__(self, network: nn.Module):
         self.patcher = comfy.model_patcher.ModelPatcher(  # the dynamic one wants ComfyUI's own layers
@@ -38,18 +38,14 @@ class AudioEncoder:
     def encode_audio(self, waveform: Tensor, sample_rate: int) -> dict[str, object]:
         """
         waveform: (B, C, N) samples at `sample_rate`
-        returns:  "encoded_audio" (B, S, A), one feature every 20 ms; "encoded_audio_all_layers", a list
+        returns:  "encoded_audio" (B, S, A), one feature every 20 ms
         """
         mono = waveform.float().mean(dim=1)
         mono = torchaudio.functional.resample(mono, sample_rate, SAMPLE_RATE)
         memory = MEMORY + MEMORY_PER_SAMPLE * mono.numel()
         comfy.model_management.load_models_gpu([self.patcher], memory_required=memory)
-        out = self.patcher.model(mono.to(self.patcher.load_device))
-        return {
-            "encoded_audio": out.last_hidden_state,
-            "encoded_audio_all_layers": list(out.hidden_states),
-            "audio_samples": mono.shape[-1],
-        }
+        features = self.patcher.model(mono.to(self.patcher.load_device))
+        return {"encoded_audio": features, "audio_samples": mono.shape[-1]}
 
 
 class Wav2Vec2(nn.Module):
@@ -59,8 +55,8 @@ class Wav2Vec2(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, waveform: Tensor):
-        return self.network(waveform, output_hidden_states=True)
+    def forward(self, waveform: Tensor) -> Tensor:
+        return self.network(waveform, output_hidden_states=False).last_hidden_state
 
 
 def load_audio_encoder(path: str) -> AudioEncoder:

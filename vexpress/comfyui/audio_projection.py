@@ -33,12 +33,13 @@ class AudioProjection:
 
     def encode(self, features: Tensor) -> Tensor:
         """
-        features: (F, 10, A) audio features around each frame
+        features: (F, 10, A) audio features around each frame, overlapping in memory until a batch of them is copied
         returns:  (F, 5, A)  audio tokens, float32 on the CPU
         """
         comfy.model_management.load_model_gpu(self.patcher)
-        batches = features.float().split(FRAMES_AT_ONCE)
-        return torch.cat([self.patcher.model(batch.to(self.patcher.load_device)).cpu() for batch in batches])
+        where = self.patcher.load_device, torch.float32
+        batches = features.split(FRAMES_AT_ONCE)
+        return torch.cat([self.patcher.model(batch.to(*where)).cpu() for batch in batches])
 
 
 def load_audio_projection(path: str) -> AudioProjection:

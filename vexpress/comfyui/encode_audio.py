@@ -20,7 +20,7 @@ def encode_audio(
     voice = prepare_waveform(waveform, sample_rate, frames, fps)
     features = encoder.encode_audio(voice[None, None], SAMPLE_RATE)["encoded_audio"][0]
     _check_width(features, projection.config.feature_width)
-    return AudioTokens(projection.encode(frame_features(features, frames).cpu()), fps)
+    return AudioTokens(projection.encode(frame_features(features, frames)), fps)
 
 
 def _check_width(features: Tensor, width: int) -> None:
