@@ -71,6 +71,21 @@ def test_frames_are_decoded_a_few_at_a_time(model, portrait):
     assert vae.largest == rendering.DECODE_AT_ONCE
 
 
+@pytest.mark.parametrize(
+    "waveform, message",
+    [
+        (torch.zeros(2, 1, 16000), "audio is a batch of 2 clips"),
+        (torch.full((1, 1, 16000), torch.nan), "audio holds NaN"),
+        (torch.zeros(1, 1, 16), "audio lasts 0.0010 s"),
+    ],
+)
+def test_a_bad_voice_is_refused_before_anything_is_sampled(waveform, message, portrait):
+    positive, negative, latent = clip(portrait, 5)
+    voice = {"waveform": waveform, "sample_rate": 16000}
+    with pytest.raises(ValueError, match=message):
+        rendering.render(None, positive, negative, latent, None, voice, 25.0, 1, 1, 1.0, False)
+
+
 def test_a_latent_of_another_clip_is_refused_at_once(model, portrait):
     positive, negative, _ = clip(portrait, 5)
     with pytest.raises(ValueError, match="latent has 6 frames"):

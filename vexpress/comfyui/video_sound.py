@@ -10,6 +10,7 @@ from av.audio.resampler import AudioResampler
 from comfy_api.latest import Input
 from numpy import ndarray
 
+from ..audio import check_voice
 from ..video import AAC_RATES, sound_track
 from .video_writer import LAYOUTS, Sound
 
@@ -18,7 +19,7 @@ def video_sound(video: Input.Video) -> Sound | None:
     """From the video's first picture on; None if it is silent."""
     if type(video).get_stream_source is Input.Video.get_stream_source:  # no file: this would write one
         components = video.get_components()
-        return audio_sound(components.audio, float(len(components.images) / components.frame_rate))
+        return _sound(components.audio, float(len(components.images) / components.frame_rate))
     with av.open(_source(video)) as container:
         stream = _audio_stream(container)
         if stream is None:
@@ -30,6 +31,13 @@ def video_sound(video: Input.Video) -> Sound | None:
 
 def audio_sound(audio: dict | None, seconds: float) -> Sound | None:
     """AUDIO for a clip of that length."""
+    if audio is not None:
+        check_voice(audio["waveform"], audio["sample_rate"])
+    return _sound(audio, seconds)
+
+
+def _sound(audio: dict | None, seconds: float) -> Sound | None:
+    """Also of what is no voice: a video is taken as it is."""
     if audio is None:
         return None
     waveform, rate = sound_track(audio["waveform"][:1], audio["sample_rate"], seconds)
