@@ -1,6 +1,7 @@
 """V-Express Render: the same frames as the nodes it replaces, piece by piece."""
 
 import av
+import comfy.model_management
 import pytest
 import torch
 from models import golden, tiny_model, tiny_reference_net
@@ -84,6 +85,14 @@ def test_a_bad_voice_is_refused_before_anything_is_sampled(waveform, message, po
     voice = {"waveform": waveform, "sample_rate": 16000}
     with pytest.raises(ValueError, match=message):
         rendering.render(None, positive, negative, latent, None, voice, 25.0, 1, 1, 1.0, False)
+
+
+def test_pictures_are_deflickered_where_the_models_run(portrait, monkeypatch):
+    positive, negative, latent = clip(portrait, 5)
+    monkeypatch.setattr(rendering, "finished_latents", lambda *_: [latent["samples"]])
+    monkeypatch.setattr(comfy.model_management, "get_torch_device", lambda: torch.device("meta"))
+    with pytest.raises(NotImplementedError, match="out of meta tensor"):  # which the writer cannot read
+        rendering.render(None, positive, negative, latent, GreyVAE(), None, 25.0, 1, 1, 1.0, True)
 
 
 def test_a_latent_of_another_clip_is_refused_at_once(model, portrait):

@@ -1,5 +1,6 @@
 """Pictures and a voice as the parts of ComfyUI's VIDEO."""
 
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 import comfy.model_management
@@ -33,12 +34,17 @@ def assemble(
 
 
 def deflicker_images(images: Tensor) -> Tensor:
-    """The 3x3x3 median of a clip, on the GPU if there is one. images: (F, H, W, C)"""
-    device = comfy.model_management.get_torch_device()
+    """A clip without flicker. images: (F, H, W, C)"""
     calmed = torch.empty_like(images)
     progress = comfy.utils.ProgressBar(len(images))
-    for target, frame in zip(calmed, deflicker(image.to(device) for image in images), strict=True):
+    for target, frame in zip(calmed, deflickered(images), strict=True):
         comfy.model_management.throw_exception_if_processing_interrupted()
         target.copy_(frame)
         progress.update(1)
     return calmed
+
+
+def deflickered(frames: Iterable[Tensor]) -> Iterator[Tensor]:
+    """The 3x3x3 median of a clip, on the GPU if there is one. frames: F times (H, W, C)"""
+    device = comfy.model_management.get_torch_device()
+    return deflicker(frame.to(device) for frame in frames)

@@ -1,21 +1,21 @@
 """From noise to a finished video file, in memory that does not grow with the clip."""
 
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import comfy.samplers
 import comfy.utils
-import folder_paths
 import latent_preview
 import torch
 from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
 from ..schedule import NoiseStream
-from ..video import deflicker, frame_rate
+from ..video import frame_rate
 from ..wavefront import spans
+from .assemble import deflickered
 from .context import context_of, require_vexpress
+from .folders import temp_file
 from .memoryless import refuse_memory
 from .model import CONDITION, check_latents
 from .sampling import trailing_sigmas
@@ -47,12 +47,11 @@ def render(
     frames, _, height, width = latent["samples"].shape
     rate = frame_rate(fps)
     sound = audio_sound(audio, float(frames / rate))
-    path = Path(folder_paths.get_temp_directory()) / f"v-express_{uuid.uuid4().hex}.mp4"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = temp_file(".mp4")
     latents = finished_latents(model, positive, negative, latent["samples"], seed, steps, cfg)
     pictures = decoded(vae, latents)
     with VideoWriter(path, rate, sound) as video:
-        for picture in deflicker(pictures) if calm else pictures:
+        for picture in deflickered(pictures) if calm else pictures:
             video.write(picture)
     return path
 
