@@ -93,7 +93,7 @@ def _limited(movement: ndarray, fps: float) -> ndarray:
 def _loudness(waveform: Tensor, sample_rate: int, duration: float) -> ndarray:
     """0 in silence, 1 in the loudest parts: (ticks,)"""
     edges = np.rint(np.arange(int(np.ceil(duration * TICKS)) + 1) * sample_rate / TICKS).astype(int)
-    mono = waveform[0].float().mean(0).numpy()
+    mono = waveform[0].float().mean(0).cpu().numpy()
     mono = (mono - mono.mean())[: edges[-1]]
     power = np.add.reduceat(np.pad(mono, (0, edges[-1] - len(mono))) ** 2, edges[:-1]) / np.diff(edges)
     level = 10 * np.log10(power + 1e-12)
