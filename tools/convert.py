@@ -8,22 +8,19 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-ROOT = Path(__file__).resolve().parents[1]
+PACK = Path(os.path.abspath(__file__)).parents[1]  # in custom_nodes, also where that holds a link
 PUBLISHED = (".bin", ".pth", ".pt", ".ckpt")
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="dev.py convert", description=__doc__)
+    parser = argparse.ArgumentParser(prog="convert", description=__doc__)
     parser.add_argument("files", nargs="+", type=Path, help="weights, or a folder that holds them")
     parser.add_argument("--output", type=Path, help="folder to write to (default: beside each file)")
     options = parser.parse_args(arguments)
-    comfyui = os.environ.get("COMFYUI_PATH") or str(
-        ROOT.parents[1]
-    )  # unless told, the one we were cloned into
-    sys.path.insert(0, comfyui)
     files = [file for path in options.files for file in _weights_in(path)]
     if not files:
         sys.exit(f"No {', '.join(PUBLISHED)} file in {', '.join(map(str, options.files))}.")
+    _find_comfyui()
     for file in files:
         target = (options.output or file.parent) / f"{file.stem}.safetensors"
         try:
@@ -32,6 +29,17 @@ def main(arguments: list[str]) -> int:
             sys.exit(str(error))
         print(f"{target}  {file.stat().st_size / 1e6:.0f} MB -> {target.stat().st_size / 1e6:.0f} MB")
     return 0
+
+
+def _find_comfyui() -> None:
+    """Make the one named by COMFYUI_PATH, or else the one whose custom_nodes holds this pack, importable."""
+    comfyui = Path(os.environ.get("COMFYUI_PATH") or PACK.parents[1])
+    if not (comfyui / "comfy" / "cli_args.py").is_file():
+        sys.exit(f"{comfyui} is no ComfyUI: put this pack into its custom_nodes, or set COMFYUI_PATH to it.")
+    sys.path.insert(0, str(comfyui))
+    from comfy.cli_args import args
+
+    args.cpu = True  # with a GPU's torch but no GPU, ComfyUI would not start
 
 
 def _weights_in(path: Path) -> list[Path]:
