@@ -19,10 +19,8 @@ import torch
 from comfy_cli.workflow_to_api import convert_ui_to_api
 from PIL import Image, ImageOps
 
-from ..vexpress.kps import ASPECT_TOLERANCE, Kps
-from ..vexpress.kps_files import load_kps, save_kps
 from .server import ComfyError, NodeProgress, comfy_server
-from .tiny_models import write_tiny_models
+from .tiny_models import LANDMARKER, write_tiny_landmarker, write_tiny_models
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "example_inputs"
@@ -40,9 +38,11 @@ LOADERS = {  # what each reads: widget -> where the released file lies
     "VExpressAudioEncoderLoader": {"audio_encoder": "audio_encoders/*wav2vec2-base*"},
     "VAELoader": {"vae_name": "vae/*vae-ft-mse*"},
 }
+LANDMARKER_LINK = f"https://huggingface.co/Comfy-Org/mediapipe/resolve/main/{LANDMARKER}"
 ENDINGS = (".safetensors", ".bin", ".pth", ".pt")
 STAGES = {
     "VExpressLoader": "Loading V-Express",
+    "MediaPipeFaceLandmarker": "Finding the face",
     "VExpressEncodeAudio": "Listening to the voice",
     "VExpressEncodeReference": "Reading the portrait",
     "VExpressSampler": "Denoising",
@@ -51,18 +51,16 @@ STAGES = {
 }
 
 
-class Models(NamedTuple):
-    folders: list[Path]
-    names: dict[str, dict[str, str]]  # loader node -> widget -> file
+Names = dict[str, dict[str, str]]  # loader node -> widget -> file
 
 
 class Settings(NamedTuple):
-    longest_side: int
+    size: int
     steps: int
 
 
-WITH_RELEASED = Settings(longest_side=512, steps=25)
-WITH_STAND_INS = Settings(longest_side=192, steps=4)
+WITH_RELEASED = Settings(size=512, steps=25)
+WITH_STAND_INS = Settings(size=192, steps=4)
 
 
 def main(arguments: list[str]) -> int:
@@ -89,32 +87,35 @@ def _options(arguments: list[str]) -> argparse.Namespace:
 
 def run(options: argparse.Namespace) -> None:
     comfyui, demo = Path(os.environ["COMFYUI_PATH"]), Path(os.environ["V_EXPRESS_CACHE"]) / "demo"
-    released = find_released(_model_folders(comfyui, demo, options.models))
+    folders = _model_folders(comfyui, demo, options.models)
+    released, landmarker = find_released(folders), find_landmarker(folders)
     if options.models and not released:
         patterns = [pattern for widgets in LOADERS.values() for pattern in widgets.values()]
         raise ValueError(f"{options.models} lacks one of {', '.join(patterns)}.")
     settings = WITH_RELEASED if released else WITH_STAND_INS
     portrait = ImageOps.exif_transpose(Image.open(options.portrait)).size
-    size = fitting_size(*portrait, settings.longest_side)
     frames = _number_of_frames(options)
     output = (options.output or demo / "output").resolve()
     output.mkdir(parents=True, exist_ok=True)
-    _announce(options, released, portrait, size, settings.steps)
+    _announce(options, bool(released), bool(landmarker), portrait, settings)
 
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="v-express-demo-") as base:
-        models = released or _stand_ins(Path(base) / "models")
+        models = Path(base) / "models"
+        names = released or _write_stand_ins(models)
+        _provide_landmarker(landmarker, models)
+        more = folders if released else []
         print("Starting ComfyUI …", flush=True)
-        with comfy_server(comfyui, Path(base), models.folders, output, _device_flags()) as server:
-            _copy_inputs(options, portrait, server.input)
+        with comfy_server(comfyui, Path(base), more, output, _device_flags()) as server:
+            _copy_inputs(options, server.input)
             prompt = convert_ui_to_api(json.loads(WORKFLOW.read_text("utf-8")), server.object_info())
-            _fill_in(prompt, options, models.names, size, frames, settings.steps)
+            _fill_in(prompt, options, names, settings, frames)
+            if options.kps:
+                _load_kps(prompt, options, portrait)
             outputs = server.run(prompt, Progress(prompt))
             peak = server.peak_memory()
-    seconds = time.monotonic() - started
-    print(
-        f"{frames} frames of {size[0]}x{size[1]} in {seconds:.0f} s, {peak / 1e9:.1f} GB of memory at most."
-    )
+    seconds, size = time.monotonic() - started, settings.size
+    print(f"{frames} frames of {size}x{size} in {seconds:.0f} s, {peak / 1e9:.1f} GB of memory at most.")
     print(_saved_file(outputs, output))
 
 
@@ -124,37 +125,38 @@ def _model_folders(comfyui: Path, demo: Path, chosen: Path | None) -> list[Path]
     return [folder for folder in folders if folder.is_dir()]
 
 
-def find_released(folders: list[Path]) -> Models | None:
+def find_released(folders: list[Path]) -> Names | None:
     """The released files, each in whichever folder has it."""
-    names = {
+    files = {
         loader: {widget: _find(folders, pattern) for widget, pattern in patterns.items()}
         for loader, patterns in LOADERS.items()
     }
-    complete = all(name for widgets in names.values() for name in widgets.values())
-    return Models(folders, names) if complete else None
+    if not all(file for widgets in files.values() for file in widgets.values()):
+        return None
+    return {
+        loader: {widget: file.name for widget, file in widgets.items()} for loader, widgets in files.items()
+    }
 
 
-def _find(folders: list[Path], pattern: str) -> str | None:
+def find_landmarker(folders: list[Path]) -> Path | None:
+    return _find(folders, LANDMARKER)
+
+
+def _find(folders: list[Path], pattern: str) -> Path | None:
     files = (file for folder in folders for file in sorted(folder.glob(pattern)))
-    return next((file.name for file in files if file.suffix in ENDINGS), None)
+    return next((file for file in files if file.suffix in ENDINGS), None)
 
 
-def _stand_ins(folder: Path) -> Models:
-    write_tiny_models(folder)
-    return find_released([folder])
+def _write_stand_ins(models: Path) -> Names:
+    write_tiny_models(models)
+    return find_released([models])
 
 
-def fitting_size(width: int, height: int, longest_side: int) -> tuple[int, int]:
-    """Multiples of 8 in the picture's shape, with the longest side near the one wanted."""
-    candidates = []
-    for longest in range(longest_side, 3 * longest_side, 8):
-        scale = longest / max(width, height)
-        fitting = tuple(max(64, 8 * round(side * scale / 8)) for side in (width, height))
-        distortion = abs(width * fitting[1] / (height * fitting[0]) - 1)
-        if distortion <= ASPECT_TOLERANCE:
-            return fitting
-        candidates.append((distortion, fitting))
-    return min(candidates)[1]
+def _provide_landmarker(found: Path | None, models: Path) -> None:
+    """ComfyUI looks here first, whatever the other files are."""
+    write_tiny_landmarker(models)
+    if found:
+        shutil.copy(found, models / LANDMARKER)
 
 
 def _number_of_frames(options: argparse.Namespace) -> int:
@@ -167,7 +169,7 @@ def _number_of_frames(options: argparse.Namespace) -> int:
 
 
 def _announce(
-    options: argparse.Namespace, released: Models | None, portrait: tuple, size: tuple, steps: int
+    options: argparse.Namespace, released: bool, landmarker: bool, portrait: tuple, settings: Settings
 ) -> None:
     if not released:
         print(
@@ -176,28 +178,26 @@ def _announce(
         print("Everything is real but the pictures: those mean nothing yet.")
     elif _device_flags():
         print("On the CPU the released weights take hours for a second of video; --seconds makes it shorter.")
-    if not options.kps and options.portrait != EXAMPLE_PORTRAIT:
-        print("The face is assumed in the middle, as in the example portrait; --kps says where it is.")
-    shape, video = "x".join(map(str, portrait)), "x".join(map(str, size))
-    print(f"{options.portrait.name} is {shape}; the video will be {video}, in {steps} steps.")
+    if not (landmarker or options.kps or options.portrait == EXAMPLE_PORTRAIT):
+        print(
+            f"Without the landmark model ({LANDMARKER_LINK} as models/{LANDMARKER}) "
+            "the face is assumed where it is in the example portrait; --kps says where it is."
+        )
+    shape, size = "x".join(map(str, portrait)), f"{settings.size}x{settings.size}"
+    print(
+        f"{options.portrait.name} is {shape}; the video of its face will be {size}, in {settings.steps} steps."
+    )
 
 
 def _device_flags() -> list[str]:
     return [] if torch.cuda.is_available() or torch.backends.mps.is_available() else ["--cpu"]
 
 
-def _copy_inputs(options: argparse.Namespace, portrait: tuple[int, int], inputs: Path) -> None:
+def _copy_inputs(options: argparse.Namespace, inputs: Path) -> None:
     shutil.copy(options.portrait, inputs / _portrait_name(options))
     shutil.copy(options.voice, inputs / _voice_name(options))
-    kps = load_kps(options.kps, *portrait, FPS) if options.kps else _centred_kps(*portrait)
-    save_kps(kps, inputs / "v-express_portrait_kps.json")
-
-
-def _centred_kps(width: int, height: int) -> Kps:
-    example = load_kps(EXAMPLES / "v-express_portrait_kps.json")
-    scale = min(width, height) / example.width
-    margin = torch.tensor([width - example.width * scale, height - example.height * scale]) / 2
-    return Kps(example.points * scale + margin, width, height, FPS)
+    if options.kps:
+        shutil.copy(options.kps, inputs / _kps_name(options))
 
 
 def _portrait_name(options: argparse.Namespace) -> str:
@@ -208,19 +208,31 @@ def _voice_name(options: argparse.Namespace) -> str:
     return f"v-express_voice{options.voice.suffix}"
 
 
+def _kps_name(options: argparse.Namespace) -> str:
+    return f"v-express_kps{options.kps.suffix}"
+
+
 def _fill_in(
-    prompt: dict, options: argparse.Namespace, names: dict, size: tuple, frames: int, steps: int
+    prompt: dict, options: argparse.Namespace, names: Names, settings: Settings, frames: int
 ) -> None:
     """The workflow as it is, but for what was asked on the command line."""
     changes = names | {
         "LoadImage": {"image": _portrait_name(options)},
         "LoadAudio": {"audio": _voice_name(options)},
         "VExpressEncodeAudio": {"frames": frames},
-        "VExpressEncodeReference": {"width": size[0], "height": size[1]},
-        "VExpressSampler": {"steps": steps},
+        "VExpressEncodeReference": {"width": settings.size, "height": settings.size},
+        "VExpressSampler": {"steps": settings.steps},
     }
     for node in prompt.values():
         node["inputs"] |= changes.get(node["class_type"], {})
+
+
+def _load_kps(prompt: dict, options: argparse.Namespace, portrait: tuple[int, int]) -> None:
+    """The V-Kps come from a file, so nothing is detected."""
+    file = {"file": _kps_name(options), "width": portrait[0], "height": portrait[1], "fps": FPS}
+    for node in prompt.values():
+        if node["class_type"] == "VExpressKpsFromLandmarks":
+            node |= {"class_type": "VExpressLoadKps", "inputs": file}
 
 
 def _saved_file(outputs: dict, folder: Path) -> Path:

@@ -6,30 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-demo = pytest.importorskip("pack.tools.demo")
-
-
-@pytest.mark.parametrize(
-    "portrait, longest_side, expected",
-    [
-        ((512, 512), 512, (512, 512)),
-        ((3000, 3000), 192, (192, 192)),
-        ((600, 800), 512, (384, 512)),
-        ((1920, 1080), 512, (512, 288)),
-        ((1000, 667), 512, (512, 344)),
-        ((500, 333), 192, (192, 128)),
-    ],
-)
-def test_the_video_has_the_portraits_shape_in_multiples_of_8(portrait, longest_side, expected):
-    assert demo.fitting_size(*portrait, longest_side) == expected
-
-
-@pytest.mark.parametrize("longest_side", [192, 512])
-def test_every_ordinary_portrait_has_a_size_within_one_percent(longest_side):
-    for height in range(300, 1001, 7):
-        width, tall = demo.fitting_size(600, height, longest_side)
-        assert abs(600 * tall / (height * width) - 1) <= 0.01
+from pack.tools import demo
 
 
 def test_released_files_are_found_in_any_of_the_model_folders(tmp_path):
@@ -46,7 +23,27 @@ def test_released_files_are_found_in_any_of_the_model_folders(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     found = demo.find_released([tmp_path / "models_0", tmp_path / "models_1"])
-    assert found.names["VExpressLoader"]["motion_module"] == "motion_module.pth"
+    assert found["VExpressLoader"]["motion_module"] == "motion_module.pth"
+
+
+def test_the_landmark_model_is_not_among_what_the_released_weights_need(tmp_path):
+    assert "LoadMediaPipeFaceLandmarker" not in demo.LOADERS
+    assert demo.find_landmarker([tmp_path]) is None
+    (tmp_path / "detection").mkdir()
+    (tmp_path / demo.LANDMARKER).touch()
+    assert demo.find_landmarker([tmp_path / "elsewhere", tmp_path]) == tmp_path / demo.LANDMARKER
+
+
+def test_kps_from_a_file_take_the_place_of_the_detected_ones():
+    prompt = {
+        "1": {"class_type": "MediaPipeFaceLandmarker", "inputs": {}},
+        "2": {"class_type": "VExpressKpsFromLandmarks", "inputs": {"landmarks": ["1", 0], "fps": 30.0}},
+    }
+    demo._load_kps(prompt, demo._options(["--kps", "there/track.pth"]), (640, 480))
+    assert prompt["2"] == {
+        "class_type": "VExpressLoadKps",
+        "inputs": {"file": "v-express_kps.pth", "width": 640, "height": 480, "fps": 30},
+    }
 
 
 @pytest.mark.slow
