@@ -26,6 +26,15 @@ if COMFYUI_PATH:
 collect_ignore_glob = [] if COMFYUI_PATH else ["*"]
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Where CI is set, a test that needs a browser fails rather than being skipped."""
+    report = yield
+    if report.skipped and os.environ.get("CI") and "browser" in item.fixturenames:
+        report.outcome, report.longrepr = "failed", f"{report.longrepr[-1]}, but CI is set."
+    return report
+
+
 @pytest.fixture(autouse=True)
 def no_gradients():
     """As ComfyUI runs its nodes."""
