@@ -6,7 +6,7 @@ import comfy.memory_management
 import comfy.ops
 import pytest
 import torch
-from models import PARTS, golden, golden_state_dict, relative_error, tiny_model, tiny_reference_net
+from models import CASES, PARTS, golden, golden_state_dict, relative_error, tiny_model, tiny_reference_net
 from pack.tools.convert import convert
 from pack.vexpress.comfyui.loader import (
     UNUSED_BY_REFERENCE_NET,
@@ -19,7 +19,7 @@ from pack.vexpress.comfyui.unet_keys import convert_unet
 from pack.vexpress.config import UNetConfig
 from pack.vexpress.keys import load_weights
 from pack.vexpress.model.reference import ReferenceNet
-from pack.vexpress.model.unet import unet_arguments
+from pack.vexpress.model.unet import AttentionWeights, unet_arguments
 from safetensors.torch import load_file, save_file
 
 
@@ -143,10 +143,26 @@ def test_converted_files_are_half_as_large_and_load(checkpoints, tmp_path):
     assert max(relative_error(features[block], expected[block]) for block in expected) < 0.01
 
 
-def test_fp8_weights_run(checkpoints):
-    model = tiny_model(checkpoints, weight_dtype=torch.float8_e4m3fn)
-    assert model.model.diffusion_model.input_blocks[1][0].in_layers[2].weight.dtype == torch.float8_e4m3fn
-    assert model.model.get_dtype_inference() == torch.float32
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2])
+def test_fp8_weights_run_and_stay_near(dtype, checkpoints):
+    settings, tensors = CASES["unet"]["12_single_w1"], golden("unet")
+    reference = tiny_reference_net(checkpoints).reference_features(golden("reference")["latents"] / 0.18215)
+    outputs = []
+    for weight_dtype in (None, dtype):
+        model = tiny_model(checkpoints, weight_dtype=weight_dtype)
+        assert model.model.get_dtype_inference() == torch.float32
+        output = model.model.diffusion_model(
+            tensors["12_single_w1.sample"],
+            torch.full((12,), float(settings["t"])),
+            tensors["12_single_w1.audio_tokens"],
+            transformer_options={},
+            reference=[reference],
+            kps_images=[torch.zeros(1, 3, 128, 128, dtype=torch.uint8)],
+            weights=AttentionWeights(),
+        )
+        outputs.append(output)
+    assert model.model.diffusion_model.input_blocks[1][0].in_layers[2].weight.dtype == dtype
+    assert 1e-4 < relative_error(outputs[1], outputs[0]) < 0.5
 
 
 def test_with_dynamic_vram_shapes_are_checked_before_loading(checkpoints, monkeypatch):
