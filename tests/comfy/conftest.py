@@ -52,6 +52,26 @@ def checkpoints(tmp_path_factory):
     return write_checkpoints(tmp_path_factory.mktemp("vexpress"))
 
 
+@pytest.fixture(scope="module")
+def model(checkpoints):
+    """The MODEL of the tiny networks."""
+    from models import tiny_model
+
+    return tiny_model(checkpoints)
+
+
+@pytest.fixture(scope="module")
+def portrait(checkpoints):
+    """What ReferenceNet sees in the golden portrait, 128 x 128."""
+    import torch
+    from models import golden, tiny_reference_net
+    from pack.vexpress.comfyui.model import Portrait
+
+    with torch.inference_mode():
+        net = tiny_reference_net(checkpoints)
+        return Portrait(net.reference_features(golden("loops")["reference_latents"] / 0.18215), 128, 128)
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     """A real ComfyUI server with this pack, small stand-ins for the released files, and the examples as input."""

@@ -32,11 +32,6 @@ def same_weights(a, b) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
 
-@pytest.fixture(scope="module")
-def model(checkpoints):
-    return tiny_model(checkpoints)
-
-
 def denoising_files(folder, unet="denoising_unet", motion="motion_module", suffix=".safetensors"):
     names = unet, motion, "v_kps_guider"
     return DenoisingFiles(*(name and str(folder / f"{name}{suffix}") for name in names))

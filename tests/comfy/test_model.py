@@ -4,14 +4,9 @@ import comfy.lora
 import comfy.sd
 import pytest
 import torch
-from models import golden, tiny_model
+from models import golden
 from pack.vexpress.comfyui.model import PerCond
 from pack.vexpress.model.unet import AttentionWeights
-
-
-@pytest.fixture
-def model(checkpoints):
-    return tiny_model(checkpoints)
 
 
 def forward(model) -> torch.Tensor:

@@ -5,7 +5,7 @@ import json
 import comfy.ops
 import pytest
 import torch
-from models import CASES, NETWORKS, golden, meta_weights, relative_error, tiny_model, tiny_reference_net
+from models import CASES, NETWORKS, golden, meta_weights, relative_error, tiny_reference_net
 from pack.vexpress.comfyui.audio_encoder import build_wav2vec2
 from pack.vexpress.comfyui.loader import UNUSED_BY_REFERENCE_NET
 from pack.vexpress.comfyui.model import kps_images
@@ -17,11 +17,6 @@ from pack.vexpress.model.reference import ReferenceAttention, ReferenceNet
 from pack.vexpress.model.unet import AttentionWeights, VExpressUNet, unet_arguments
 
 FORWARD = 2e-5  # relative L2
-
-
-@pytest.fixture(scope="module")
-def model(checkpoints):
-    return tiny_model(checkpoints)
 
 
 @pytest.fixture(scope="module")

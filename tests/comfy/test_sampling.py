@@ -4,7 +4,7 @@ import comfy.sample
 import comfy.samplers
 import pytest
 import torch
-from models import CASES, golden, relative_error, tiny_model, tiny_reference_net
+from models import CASES, golden, relative_error
 from pack.vexpress.audio import AudioTokens
 from pack.vexpress.comfyui.conditioning import condition
 from pack.vexpress.comfyui.context import set_context
@@ -17,18 +17,6 @@ from pack.vexpress.schedule import reference_noise
 
 LOOP = 1e-4  # relative L2 of final latents
 ENCODER_DRAWS = 3  # the golden runs drew their noise after the tiny voice encoder's three layers
-
-
-@pytest.fixture(scope="module")
-def model(checkpoints):
-    return tiny_model(checkpoints)
-
-
-@pytest.fixture(scope="module")
-def portrait(checkpoints):
-    with torch.inference_mode():
-        net = tiny_reference_net(checkpoints)
-        return Portrait(net.reference_features(golden("loops")["reference_latents"] / 0.18215), 128, 128)
 
 
 def clip(portrait: Portrait, frames: int, tokens: torch.Tensor | None = None, weights: tuple = (0.95, 3.0)):

@@ -4,27 +4,14 @@ import comfy.model_management
 import comfy.sample
 import pytest
 import torch
-from models import CASES, golden, relative_error, tiny_model, tiny_reference_net
+from models import CASES, golden, relative_error
 from pack.vexpress.comfyui.context import set_context
 from pack.vexpress.comfyui.ddim import exact_ddim
-from pack.vexpress.comfyui.model import Portrait
 from pack.vexpress.comfyui.sampling import sample, trailing_sigmas
 from pack.vexpress.comfyui.wavefront import Wavefront
 from pack.vexpress.schedule import reference_noise
 from pack.vexpress.wavefront import spans
 from test_sampling import ENCODER_DRAWS, LOOP, clip, sample_with
-
-
-@pytest.fixture(scope="module")
-def model(checkpoints):
-    return tiny_model(checkpoints)
-
-
-@pytest.fixture(scope="module")
-def portrait(checkpoints):
-    with torch.inference_mode():
-        net = tiny_reference_net(checkpoints)
-        return Portrait(net.reference_features(golden("loops")["reference_latents"] / 0.18215), 128, 128)
 
 
 @pytest.mark.parametrize("case", ["three_windows", "no_cfg"])
