@@ -5,6 +5,7 @@ from comfy_api.latest import io
 from ..vexpress.comfyui import folders
 from ..vexpress.comfyui.audio_encoder import load_audio_encoder
 from ..vexpress.comfyui.encode_audio import encode_audio
+from .inputs import frames_input, video_fps_input
 from .sockets import AudioProjection, AudioTokens
 
 
@@ -56,23 +57,13 @@ class EncodeAudio(io.ComfyNode):
                     "audio",
                     tooltip="Connect one clip with the voice, at any sample rate; no music is best.",
                 ),
-                io.Float.Input(
-                    "fps",
-                    default=30.0,
-                    min=1.0,
-                    max=120.0,
-                    step=1.0,
-                    round=0.001,
-                    tooltip="Set the frames per second of the video, and connect the fps output to the nodes "
-                    "that follow.",
+                video_fps_input(
+                    "Set the frames per second of the video, and connect the fps output to the nodes "
+                    "that follow."
                 ),
-                io.Int.Input(
-                    "frames",
-                    default=0,
-                    min=0,
-                    max=1_000_000,
-                    tooltip="Leave at 0 for a clip as long as the audio; otherwise the audio is cut, or "
-                    "followed by silence, to fill this many frames.",
+                frames_input(
+                    "Leave at 0 for a clip as long as the audio; otherwise the audio is cut, or "
+                    "followed by silence, to fill this many frames."
                 ),
             ],
             outputs=[

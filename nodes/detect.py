@@ -4,13 +4,8 @@ from ..vexpress.comfyui.face_detector import detect_kps
 from ..vexpress.comfyui.preview import kps_chart
 from ..vexpress.detection import FaceChoice, Followed, Picture, Selection, face_of_landmarks, follow_face
 from ..vexpress.video import frame_rate
+from .inputs import track_fps_input
 from .sockets import FaceLandmarks, Kps
-
-
-def fps_input(where: str) -> io.Input:
-    return io.Float.Input(
-        "fps", default=30.0, min=1.0, max=240.0, step=0.01, tooltip=f"Give the frame rate of {where}."
-    )
 
 
 def face_input() -> io.Input:
@@ -65,7 +60,7 @@ class DetectKps(io.ComfyNode):
                     optional=True,
                     tooltip="Connect the driving video; it is read frame by frame, so it may be long.",
                 ),
-                fps_input("images; a video knows its own"),
+                track_fps_input("Give the frame rate of images; a video knows its own."),
                 face_input(),
                 io.Float.Input(
                     "min_score",
@@ -114,7 +109,7 @@ class KpsFromLandmarks(io.ComfyNode):
             search_aliases=["mediapipe", "face landmarks", "face mesh", "keypoints"],
             inputs=[
                 FaceLandmarks.Input("landmarks", tooltip="Connect Detect Face Landmarks (MediaPipe)."),
-                fps_input("the pictures the landmarks were found in"),
+                track_fps_input("Give the frame rate of the pictures the landmarks were found in."),
                 face_input(),
                 max_gap_input(),
                 index_input(),

@@ -4,6 +4,7 @@ from ..vexpress.comfyui import folders
 from ..vexpress.comfyui.preview import kps_chart
 from ..vexpress.draw import draw_over
 from ..vexpress.kps_files import READERS, WRITERS, load_kps, save_kps
+from .inputs import track_fps_input
 from .sockets import Kps
 
 
@@ -40,14 +41,9 @@ class LoadKps(io.ComfyNode):
                     max=16384,
                     tooltip="Give the height of that video; used only where the file does not say.",
                 ),
-                io.Float.Input(
-                    "fps",
-                    default=30.0,
-                    min=1.0,
-                    max=240.0,
-                    step=0.01,
-                    tooltip="Give the frame rate of that video; used only where the file does not say. Raise it if "
-                    "the head moves too slowly.",
+                track_fps_input(
+                    "Give the frame rate of that video; used only where the file does not say. Raise it if "
+                    "the head moves too slowly."
                 ),
             ],
             outputs=[Kps.Output(display_name="kps")],

@@ -8,6 +8,7 @@ from ..vexpress.idle import idle
 from ..vexpress.pose import Motion
 from ..vexpress.retarget import RetargetStrategy, bias, retarget
 from ..vexpress.timing import SMOOTHING, ContinueBy, Timing
+from .inputs import frames_input, track_fps_input
 from .sockets import Kps
 
 
@@ -45,22 +46,11 @@ class RetargetKps(io.ComfyNode):
                     "implementation's: the first shifts the portrait's pose with the driver's nose, the second "
                     "takes the driver's points in the portrait's size.",
                 ),
-                io.Int.Input(
-                    "frames",
-                    default=0,
-                    min=0,
-                    max=1_000_000,
-                    tooltip="Connect the frames of the encoded audio. "
-                    "0 takes the whole driving track, or one frame without a driver.",
+                frames_input(
+                    "Connect the frames of the encoded audio. "
+                    "0 takes the whole driving track, or one frame without a driver."
                 ),
-                io.Float.Input(
-                    "fps",
-                    default=30.0,
-                    min=1.0,
-                    max=240.0,
-                    step=0.01,
-                    tooltip="Connect the frame rate of the encoded audio.",
-                ),
+                track_fps_input("Connect the frame rate of the encoded audio."),
                 io.Combo.Input(
                     "timing",
                     options=Timing,
@@ -166,21 +156,8 @@ class IdleMotion(io.ComfyNode):
                 io.Audio.Input(
                     "audio", tooltip="Connect the voice: the head nods with it, and calms in pauses."
                 ),
-                io.Int.Input(
-                    "frames",
-                    default=0,
-                    min=0,
-                    max=1_000_000,
-                    tooltip="Connect the frames of the encoded audio. 0 is as long as the audio.",
-                ),
-                io.Float.Input(
-                    "fps",
-                    default=30.0,
-                    min=1.0,
-                    max=240.0,
-                    step=0.01,
-                    tooltip="Connect the frame rate of the encoded audio.",
-                ),
+                frames_input("Connect the frames of the encoded audio. 0 is as long as the audio."),
+                track_fps_input("Connect the frame rate of the encoded audio."),
                 io.Float.Input(
                     "amount",
                     default=1.0,

@@ -3,7 +3,7 @@
 from comfy_api.latest import InputImpl, io
 
 from ..vexpress.comfyui.render import render
-from .sampling import cfg_input, clip_inputs, seed_input, steps_input
+from .inputs import cfg_input, clip_inputs, seed_input, sound_fps_input, steps_input
 
 
 class Render(io.ComfyNode):
@@ -22,15 +22,7 @@ class Render(io.ComfyNode):
                 io.Audio.Input(
                     "audio", optional=True, tooltip="Connect the voice; without it the video is silent."
                 ),
-                io.Float.Input(
-                    "fps",
-                    default=30.0,
-                    min=1.0,
-                    max=120.0,
-                    step=1.0,
-                    round=0.001,
-                    tooltip="Connect fps of V-Express Encode Audio; at another rate the lips drift.",
-                ),
+                sound_fps_input(),
                 seed_input(),
                 steps_input(),
                 cfg_input(),

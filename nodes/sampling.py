@@ -5,50 +5,7 @@ from comfy_api.latest import io
 from ..vexpress.comfyui.context import LENGTH, OVERLAP, set_context
 from ..vexpress.comfyui.ddim import exact_ddim
 from ..vexpress.comfyui.sampling import NOISE_DTYPES, ReferenceNoise, sample, trailing_sigmas
-
-STEPS, CFG = 25, 3.5
-
-
-def seed_input() -> io.Int.Input:
-    return io.Int.Input(
-        "seed",
-        default=42,
-        min=0,
-        max=0xFFFFFFFFFFFFFFFF,
-        control_after_generate=True,
-        tooltip="Set another seed for another take of the same clip.",
-    )
-
-
-def steps_input() -> io.Int.Input:
-    return io.Int.Input(
-        "steps",
-        default=STEPS,
-        min=1,
-        max=1000,
-        tooltip="Set fewer steps, 10 to 15, for a draft; more than 25 seldom shows.",
-    )
-
-
-def cfg_input() -> io.Float.Input:
-    return io.Float.Input(
-        "cfg",
-        default=CFG,
-        min=1.0,
-        max=20.0,
-        step=0.1,
-        tooltip="Raise if face or lips follow too loosely, lower if colours burn. At 1 the negative is not "
-        "computed, which takes half the time.",
-    )
-
-
-def clip_inputs() -> list[io.Input]:
-    return [
-        io.Model.Input("model", tooltip="Connect model of Load V-Express, or of nodes that change it."),
-        io.Conditioning.Input("positive", tooltip="Connect positive of V-Express Conditioning."),
-        io.Conditioning.Input("negative", tooltip="Connect negative of V-Express Conditioning."),
-        io.Latent.Input("latent", tooltip="Connect latent of V-Express Conditioning."),
-    ]
+from .inputs import STEPS, cfg_input, clip_inputs, seed_input, steps_input
 
 
 class Context(io.ComfyNode):

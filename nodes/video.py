@@ -3,6 +3,7 @@
 from comfy_api.latest import InputImpl, Types, io
 
 from ..vexpress.comfyui.assemble import assemble
+from .inputs import sound_fps_input
 
 
 class AssembleVideo(io.ComfyNode):
@@ -25,15 +26,7 @@ class AssembleVideo(io.ComfyNode):
                     tooltip="Connect the voice. Longer than the pictures, it is cut to their length; "
                     "shorter, the video goes on without sound.",
                 ),
-                io.Float.Input(
-                    "fps",
-                    default=30.0,
-                    min=1.0,
-                    max=120.0,
-                    step=1.0,
-                    round=0.001,
-                    tooltip="Connect fps of V-Express Encode Audio; at another rate the lips drift.",
-                ),
+                sound_fps_input(),
                 io.Boolean.Input(
                     "deflicker",
                     default=False,

@@ -97,9 +97,8 @@ class VExpress(BaseModel):
     ) -> Tensor:
         """x: (B*F, 4, h, w); kps: per cond, the V-Kps of the window's frames; reference: per cond, of its portrait"""
         images = tuple(None if track is None else kps_images(track).to(x.device) for track in kps)
-        reference = tuple(
-            self._on_device(features, x.device) for features in reference
-        )  # another GPU than the first
+        # where ComfyUI shares the conds among several GPUs, this may be another than the one they were made on
+        reference = tuple(self._on_device(features, x.device) for features in reference)
         return super()._apply_model(x, t, *args, kps_images=images, reference=reference, **kwargs)
 
 

@@ -145,10 +145,8 @@ class VExpressUNet(UNetModel):
 
         def after_resnet(layer, h, emb, audio, options, *_) -> Tensor:
             h = layer(h, emb)
-            alone = (
-                self.names[options["block"]] not in self.reference_attention
-            )  # no transformer follows in this block
-            return move(h, options) if alone else h
+            transformer_follows = self.names[options["block"]] in self.reference_attention
+            return h if transformer_follows else move(h, options)
 
         ours = {
             "input_block_patch": [add_kps],

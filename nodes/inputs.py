@@ -1,0 +1,66 @@
+"""Inputs that several nodes ask for in the same way."""
+
+from comfy_api.latest import io
+
+STEPS, CFG = 25, 3.5
+LONGEST = 1_000_000  # frames: nine hours
+
+
+def frames_input(tooltip: str) -> io.Int.Input:
+    return io.Int.Input("frames", default=0, min=0, max=LONGEST, tooltip=tooltip)
+
+
+def video_fps_input(tooltip: str) -> io.Float.Input:
+    """Of a video to be made."""
+    return io.Float.Input("fps", default=30.0, min=1.0, max=120.0, step=1.0, round=0.001, tooltip=tooltip)
+
+
+def track_fps_input(tooltip: str) -> io.Float.Input:
+    """Of pictures or V-Kps, which may come from a faster camera."""
+    return io.Float.Input("fps", default=30.0, min=1.0, max=240.0, step=0.01, tooltip=tooltip)
+
+
+def sound_fps_input() -> io.Float.Input:
+    return video_fps_input("Connect fps of V-Express Encode Audio; at another rate the lips drift.")
+
+
+def seed_input() -> io.Int.Input:
+    return io.Int.Input(
+        "seed",
+        default=42,
+        min=0,
+        max=0xFFFFFFFFFFFFFFFF,
+        control_after_generate=True,
+        tooltip="Set another seed for another take of the same clip.",
+    )
+
+
+def steps_input() -> io.Int.Input:
+    return io.Int.Input(
+        "steps",
+        default=STEPS,
+        min=1,
+        max=1000,
+        tooltip="Set fewer steps, 10 to 15, for a draft; more than 25 seldom shows.",
+    )
+
+
+def cfg_input() -> io.Float.Input:
+    return io.Float.Input(
+        "cfg",
+        default=CFG,
+        min=1.0,
+        max=20.0,
+        step=0.1,
+        tooltip="Raise if face or lips follow too loosely, lower if colours burn. At 1 the negative is not "
+        "computed, which takes half the time.",
+    )
+
+
+def clip_inputs() -> list[io.Input]:
+    return [
+        io.Model.Input("model", tooltip="Connect model of Load V-Express, or of nodes that change it."),
+        io.Conditioning.Input("positive", tooltip="Connect positive of V-Express Conditioning."),
+        io.Conditioning.Input("negative", tooltip="Connect negative of V-Express Conditioning."),
+        io.Latent.Input("latent", tooltip="Connect latent of V-Express Conditioning."),
+    ]
