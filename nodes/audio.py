@@ -3,7 +3,7 @@
 from comfy_api.latest import io
 
 from ..vexpress.comfyui import folders
-from ..vexpress.comfyui.audio_encoder import load_audio_encoder
+from ..vexpress.comfyui.audio_encoder import Attention, load_audio_encoder
 from ..vexpress.comfyui.encode_audio import encode_audio
 from .inputs import frames_input, video_fps_input
 from .sockets import AudioProjection, AudioTokens
@@ -26,13 +26,23 @@ class AudioEncoderLoader(io.ComfyNode):
                     tooltip="Choose wav2vec2-base-960h. For another size, put the config.json of its page on "
                     "the hub beside the file, named like it: my_model.safetensors, my_model.json.",
                 ),
+                io.Combo.Input(
+                    "attention",
+                    options=Attention,
+                    default=Attention.WHOLE,
+                    optional=True,
+                    tooltip="Leave at whole voice, which is exact. Its time grows with the square of the voice's "
+                    "length: for more than ten minutes choose windows, which also keep memory small; the lips "
+                    "may differ a little.",
+                ),
             ],
             outputs=[io.AudioEncoder.Output(display_name="audio_encoder")],
         )
 
     @classmethod
-    def execute(cls, audio_encoder: str) -> io.NodeOutput:
-        return io.NodeOutput(load_audio_encoder(folders.model_path(audio_encoder, folders.AUDIO_ENCODERS)))
+    def execute(cls, audio_encoder: str, attention: str = Attention.WHOLE) -> io.NodeOutput:
+        path = folders.model_path(audio_encoder, folders.AUDIO_ENCODERS)
+        return io.NodeOutput(load_audio_encoder(path, Attention(attention)))
 
 
 class EncodeAudio(io.ComfyNode):

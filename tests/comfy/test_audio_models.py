@@ -5,7 +5,9 @@ import weakref
 from fractions import Fraction
 
 import comfy.memory_management
+import comfy.model_management
 import comfy.ops
+import comfy.utils
 import folder_paths
 import pytest
 import torch
@@ -14,7 +16,7 @@ from golden_weights import GOLDEN, golden_state_dict
 from pack.nodes.audio import AudioEncoderLoader, EncodeAudio
 from pack.nodes.video import AssembleVideo
 from pack.vexpress.audio import SAMPLE_RATE
-from pack.vexpress.comfyui.audio_encoder import build_wav2vec2, load_audio_encoder
+from pack.vexpress.comfyui.audio_encoder import Attention, build_wav2vec2, load_audio_encoder, memory_needed
 from pack.vexpress.comfyui.audio_projection import AudioProjection, load_audio_projection
 from pack.vexpress.comfyui.encode_audio import encode_audio
 from pack.vexpress.comfyui.files import load_checkpoint
@@ -22,6 +24,7 @@ from pack.vexpress.keys import load_weights
 from pack.vexpress.model import audio_projection as model
 from pack.vexpress.model import wav2vec2
 from safetensors.torch import load_file, save_file
+from transformers import Wav2Vec2Config, Wav2Vec2Model
 from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2FeatureEncoder
 
 TOLERANCE = 2e-5  # relative L2 of a single forward in float32
@@ -118,6 +121,105 @@ def test_convolving_in_pieces_is_convolving_as_a_whole(monkeypatch, norm):
     torch.manual_seed(0)
     voices = torch.randn(2, 7001)
     assert relative_error(network.feature_extractor(voices), as_a_whole(voices)) < 2e-6
+
+
+def test_a_voice_of_several_pieces_is_what_transformers_hears_in_the_whole(encoder):
+    """Of wav2vec2-base's layout: 25 seconds are three pieces."""
+    network = Wav2Vec2Model(Wav2Vec2Config(**CONFIG)).eval()
+    network.load_state_dict(plain_layout())
+    torch.manual_seed(0)
+    voice = torch.randn(1, 25 * SAMPLE_RATE)
+    heard = encoder.encode_audio(voice[None], SAMPLE_RATE)["encoded_audio"]
+    assert relative_error(heard, network(voice).last_hidden_state) < 1e-6
+
+
+@pytest.mark.parametrize(
+    "count, expected",
+    [
+        (10, [(0, 10, 0, 10)]),
+        (12, [(0, 10, 0, 6), (2, 12, 4, 10)]),
+        (13, [(0, 10, 0, 6), (3, 13, 3, 9), (3, 13, 9, 10)]),
+        (18, [(0, 10, 0, 6), (4, 14, 2, 8), (8, 18, 4, 10)]),
+    ],
+)
+def test_windows_keep_every_feature_once_and_hear_two_on_either_side(monkeypatch, count, expected):
+    monkeypatch.setattr(wav2vec2, "WINDOW", 10)
+    monkeypatch.setattr(wav2vec2, "CONTEXT", 2)
+    found = wav2vec2.windows(count, windowed=True)
+    assert [(w.heard.start, w.heard.stop, w.kept.start, w.kept.stop) for w in found] == expected
+
+
+def test_the_whole_voice_is_one_window():
+    assert len(wav2vec2.windows(10**6, windowed=False)) == 1
+
+
+@pytest.fixture
+def windowed(encoder, monkeypatch):
+    """Windows of 20 features that hear 5 on either side; the longer of the golden voices has 50."""
+    monkeypatch.setattr(wav2vec2, "WINDOW", 20)
+    monkeypatch.setattr(wav2vec2, "CONTEXT", 5)
+    monkeypatch.setattr(encoder, "windowed", True)
+    return encoder
+
+
+def test_in_windows_the_transformer_never_hears_more_than_one(windowed):
+    heard = []
+    layer = windowed.patcher.model.network.encoder.layers[0]
+    hook = layer.register_forward_pre_hook(lambda layer, inputs: heard.append(inputs[0].shape[1]))
+    out = windowed.encode_audio(golden(28)["input_values"][None], SAMPLE_RATE)["encoded_audio"]
+    hook.remove()
+    assert set(heard) == {20}
+    assert out.shape == golden(28)["last_hidden_state"].shape
+
+
+def test_a_window_keeps_the_middle_of_what_it_hears(windowed):
+    """The voice's middle is near what the whole voice makes of it; random weights attend everywhere."""
+    voice, network = golden(28)["input_values"][None], windowed.patcher.model.network
+    out = windowed.encode_audio(voice, SAMPLE_RATE)["encoded_audio"]
+    features = network.feature_extractor(voice[0]).transpose(1, 2)[:, 5:25]
+    heard = network.encoder(network.feature_projection(features)[0]).last_hidden_state
+    torch.testing.assert_close(out[:, 10:20], heard[:, 5:15])
+    assert relative_error(out, golden(28)["last_hidden_state"]) < 0.3
+
+
+def test_a_short_voice_is_exact_in_windows_too(encoder, monkeypatch):
+    voice = golden(28)["input_values"][None]
+    exact = encoder.encode_audio(voice, SAMPLE_RATE)["encoded_audio"]
+    monkeypatch.setattr(encoder, "windowed", True)
+    assert torch.equal(encoder.encode_audio(voice, SAMPLE_RATE)["encoded_audio"], exact)
+
+
+def test_windows_ask_comfyui_for_less_memory():
+    hour = 3600 * SAMPLE_RATE
+    assert memory_needed(1, hour, False) > 9e9
+    assert memory_needed(1, hour, True) < 2.5e9
+    assert memory_needed(1, SAMPLE_RATE, True) == memory_needed(1, SAMPLE_RATE, False)
+
+
+def test_cancel_stops_a_voice_at_the_next_layer(encoder):
+    heard = []
+    first, second = encoder.patcher.model.network.encoder.layers[:2]
+    hooks = [
+        first.register_forward_hook(lambda *_: comfy.model_management.interrupt_current_processing()),
+        second.register_forward_hook(lambda *_: heard.append(1)),
+    ]
+    with pytest.raises(comfy.model_management.InterruptProcessingException):
+        encoder.encode_audio(golden(12)["input_values"][None], SAMPLE_RATE)
+    for hook in hooks:
+        hook.remove()
+    assert not heard
+    assert not any(module._forward_pre_hooks for module in encoder.patcher.model.modules())
+
+
+def test_a_long_voice_shows_how_far_it_has_come(windowed, monkeypatch):
+    """Statistics, convolutions, and three layers on each of five windows."""
+    shown = []
+    monkeypatch.setattr(
+        comfy.utils, "PROGRESS_BAR_HOOK", lambda done, total, *_, **__: shown.append((done, total))
+    )
+    monkeypatch.setattr(comfy.utils, "PROGRESS_THROTTLE_MIN_INTERVAL", 0)
+    windowed.encode_audio(golden(28)["input_values"][None], SAMPLE_RATE)
+    assert shown == [(step, 17) for step in range(1, 18)]
 
 
 def test_other_rates_are_resampled_and_batches_kept(encoder):
@@ -331,7 +433,10 @@ def test_the_loader_lists_and_loads_the_audio_encoders_folder(tmp_path, monkeypa
     saved(tmp_path, plain_layout(), "tiny.safetensors")
     extensions = folder_paths.folder_names_and_paths["audio_encoders"][1]
     monkeypatch.setitem(folder_paths.folder_names_and_paths, "audio_encoders", ([str(tmp_path)], extensions))
-    (choice,) = AudioEncoderLoader.define_schema().inputs
+    choice, attention = AudioEncoderLoader.define_schema().inputs
     assert choice.options == ["tiny.safetensors"]
     (encoder,) = AudioEncoderLoader.execute("tiny.safetensors").args
     assert encoder.encode_audio(torch.zeros(1, 1, 16000), SAMPLE_RATE)["encoded_audio"].shape == (1, 49, 32)
+    loaded = [AudioEncoderLoader.execute("tiny.safetensors", value).args[0] for value in attention.options]
+    assert attention.options[0] == attention.default == Attention.WHOLE
+    assert [encoder.windowed for encoder in (encoder, *loaded)] == [False, False, True]

@@ -18,7 +18,7 @@ CONTRACT = {
         "denoising_unet motion_module reference_net v_kps_guider audio_projection weight_dtype",
         "MODEL VEXPRESS_REFERENCE_NET VEXPRESS_AUDIO_PROJECTION",
     ),
-    "VExpressAudioEncoderLoader": ("audio_encoder", "AUDIO_ENCODER"),
+    "VExpressAudioEncoderLoader": ("audio_encoder attention", "AUDIO_ENCODER"),
     "VExpressEncodeAudio": ("audio_encoder audio_projection audio fps frames", "VEXPRESS_AUDIO INT FLOAT"),
     "VExpressDetectKps": ("images video fps face min_score max_gap index", "VEXPRESS_KPS"),
     "VExpressKpsFromLandmarks": ("landmarks fps face max_gap index", "VEXPRESS_KPS"),

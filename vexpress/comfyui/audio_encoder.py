@@ -1,34 +1,62 @@
 """wav2vec2 of transformers as ComfyUI's AUDIO_ENCODER, always in float32."""
 
 import json
+import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
 
 import comfy.model_management
 import comfy.model_patcher
+import comfy.utils
 import torch
 import torchaudio
 from torch import Tensor, nn
 
 from ..audio import SAMPLE_RATE
 from ..keys import load_weights
-from ..model.wav2vec2 import PiecewiseConvolutions
+from ..model.wav2vec2 import (
+    SAMPLES_AT_ONCE,
+    WINDOW,
+    PiecewiseConvolutions,
+    Wav2Vec2,
+    outputs,
+    receptive_field,
+    windows,
+)
 from .files import load_checkpoint
 
+SAMPLES_PER_FEATURE = 320
 MEMORY = 256 << 20  # bytes: the convolutions of one piece
-MEMORY_PER_SAMPLE = 128  # bytes: the transformer of wav2vec2-base, 40 kB for a feature
+HEARD = 40 << 10  # bytes: the transformer of wav2vec2-base on one feature
+KEPT = 10 << 10  # bytes: a feature before and after it
 
 TRAINING_ONLY = ("lm_head.", "quantizer.", "project_q.", "project_hid.", "masked_spec_embed")
-NO_MASKING = {"mask_time_prob": 0.0, "mask_feature_prob": 0.0}
+AS_HERE = {
+    "mask_time_prob": 0.0,
+    "mask_feature_prob": 0.0,
+    "add_adapter": False,
+    "attn_implementation": "sdpa",
+}
 RENAMED = {  # torch's names for the weight norm, then and now
     "pos_conv_embed.conv.weight_g": "pos_conv_embed.conv.parametrizations.weight.original0",
     "pos_conv_embed.conv.weight_v": "pos_conv_embed.conv.parametrizations.weight.original1",
 }
 
 
+class Attention(str, Enum):
+    """How much of the voice each moment of it is compared with."""
+
+    WHOLE = "whole voice"
+    WINDOWS = "windows of 60 s (approximate)"
+
+
 class AudioEncoder:
     """Called as core's audio encoders are, but without the states between the layers: 13 times the memory."""
 
-    def __init__(self, network: nn.Module):
+    def __init__(self, network: nn.Module, attention: Attention = Attention.WHOLE):
+        self.windowed = attention is Attention.WINDOWS
         self.patcher = comfy.model_patcher.ModelPatcher(  # the dynamic one wants ComfyUI's own layers
             Wav2Vec2(network),
             load_device=comfy.model_management.text_encoder_device(),
@@ -42,24 +70,41 @@ class AudioEncoder:
         """
         mono = waveform.float().mean(dim=1)
         mono = torchaudio.functional.resample(mono, sample_rate, SAMPLE_RATE)
-        memory = MEMORY + MEMORY_PER_SAMPLE * mono.numel()
+        memory = memory_needed(*mono.shape, self.windowed)
         comfy.model_management.load_models_gpu([self.patcher], memory_required=memory)
-        features = self.patcher.model(mono.to(self.patcher.load_device))
+        with watched(self.patcher.model.network, *mono.shape, self.windowed):
+            features = self.patcher.model(mono.to(self.patcher.load_device), self.windowed)
         return {"encoded_audio": features, "audio_samples": mono.shape[-1]}
 
 
-class Wav2Vec2(nn.Module):
-    """Lets ComfyUI note the device on the module, which transformers' own class forbids."""
-
-    def __init__(self, network: nn.Module):
-        super().__init__()
-        self.network = network
-
-    def forward(self, waveform: Tensor) -> Tensor:
-        return self.network(waveform, output_hidden_states=False).last_hidden_state
+def memory_needed(voices: int, samples: int, windowed: bool) -> int:
+    """Bytes that wav2vec2-base takes beside its weights."""
+    features = samples // SAMPLES_PER_FEATURE
+    heard = min(features, WINDOW) if windowed else features
+    return MEMORY + voices * (heard * HEARD + features * KEPT)
 
 
-def load_audio_encoder(path: str) -> AudioEncoder:
+@contextmanager
+def watched(network: nn.Module, voices: int, samples: int, windowed: bool) -> Iterator[None]:
+    """Shows how far a long voice has come, and lets Cancel through, at every piece and layer."""
+    convolutions, layers = network.feature_extractor.conv_layers, network.encoder.layers
+    passes = 2 * voices * math.ceil(samples / SAMPLES_AT_ONCE)  # its statistics, then its features
+    spans = windows(outputs(samples, *receptive_field(convolutions)), windowed)
+    bar = comfy.utils.ProgressBar(passes + len(layers) * len(spans))
+
+    def before(module: nn.Module, inputs: tuple) -> None:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        bar.update(1)
+
+    hooks = [module.register_forward_pre_hook(before) for module in (convolutions[0].conv, *layers)]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def load_audio_encoder(path: str, attention: Attention = Attention.WHOLE) -> AudioEncoder:
     """Read a wav2vec2 file; sizes other than base are in the hub's config.json, beside it as <stem>.json."""
     config_path = os.path.splitext(path)[0] + ".json"
     source = os.path.basename(path)
@@ -68,7 +113,7 @@ def load_audio_encoder(path: str) -> AudioEncoder:
     state_dict = _plain_layout(load_checkpoint(path))
     network = build_wav2vec2(_read_config(config_path))
     load_weights(network, state_dict, source)
-    return AudioEncoder(network)
+    return AudioEncoder(network, attention)
 
 
 def build_wav2vec2(config: dict[str, object]) -> nn.Module:
@@ -76,7 +121,7 @@ def build_wav2vec2(config: dict[str, object]) -> nn.Module:
     from transformers import Wav2Vec2Config, Wav2Vec2Model  # takes seconds
 
     with torch.device("meta"):
-        network = Wav2Vec2Model(Wav2Vec2Config(**{**config, **NO_MASKING, "attn_implementation": "sdpa"}))
+        network = Wav2Vec2Model(Wav2Vec2Config(**{**config, **AS_HERE}))
     network.feature_extractor = PiecewiseConvolutions(network.feature_extractor.conv_layers)
     return network.eval()
 
