@@ -9,6 +9,7 @@ from .models import Loader
 from .motion import IdleMotion, RetargetKps
 from .render import Render
 from .sampling import Context, Noise, Sampler, SamplerSelect, Scheduler
+from .speed import GuidanceInterval, Speed
 from .video import AssembleVideo
 
 NODES = [
@@ -25,11 +26,13 @@ NODES = [
     DrawKps,
     SaveKps,
     Conditioning,
+    Speed,
     Sampler,
     AssembleVideo,
     Render,
     PasteFace,
     Context,
+    GuidanceInterval,
     Scheduler,
     SamplerSelect,
     Noise,

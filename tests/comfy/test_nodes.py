@@ -37,6 +37,8 @@ CONTRACT = {
         "CONDITIONING CONDITIONING LATENT",
     ),
     "VExpressContext": ("model length overlap", "MODEL"),
+    "VExpressGuidanceInterval": ("model start end", "MODEL"),
+    "VExpressSpeed": ("model preset", "MODEL INT"),
     "VExpressScheduler": ("model steps", "SIGMAS"),
     "VExpressSamplerSelect": ("", "SAMPLER"),
     "VExpressNoise": ("seed", "NOISE"),
