@@ -15,6 +15,18 @@ def refuse_memory(model: ModelPatcher, *conditionings: list) -> None:
         )
 
 
+def refuse_shared_cache(transformer_options: dict) -> None:
+    """Raise where EasyCache, which keeps one change for all it sees, would see the windows of a clip in turn."""
+    cache, window = (transformer_options.get(key) for key in ("easycache", "context_window"))
+    if window is None or len(window.index_list) == window.total_frames:
+        return
+    if getattr(cache, "name", None) == "EasyCache":  # LazyCache works on the whole clip
+        raise ValueError(
+            f"EasyCache mixes up the windows of {len(window.index_list)} frames that a clip of {window.total_frames} "
+            "is denoised in: take LazyCache instead."
+        )
+
+
 def _found(options: dict, conditionings: tuple[list, ...]) -> Iterator[str]:
     if "easycache" in options.get("transformer_options", {}):
         yield "EasyCache or LazyCache"

@@ -13,6 +13,7 @@ from ..draw import draw_kps
 from ..kps import Kps
 from ..model.reference import ReferenceFeatures
 from ..model.unet import AttentionWeights, VExpressUNet
+from .memoryless import refuse_shared_cache
 
 CONDITION = "vexpress"  # where a CONDITIONING keeps its Condition
 
@@ -90,16 +91,22 @@ class VExpress(BaseModel):
         self,
         x: Tensor,
         t: Tensor,
-        *args,
+        c_concat: Tensor | None,
+        c_crossattn: Tensor,
+        control: dict | None,
+        transformer_options: dict,
+        *,
         kps: tuple[Kps | None, ...],
         reference: tuple[ReferenceFeatures | None, ...],
         **kwargs,
     ) -> Tensor:
         """x: (B*F, 4, h, w); kps: per cond, the V-Kps of the window's frames; reference: per cond, of its portrait"""
+        refuse_shared_cache(transformer_options)
         images = tuple(None if track is None else kps_images(track).to(x.device) for track in kps)
         # where ComfyUI shares the conds among several GPUs, this may be another than the one they were made on
         reference = tuple(self._on_device(features, x.device) for features in reference)
-        return super()._apply_model(x, t, *args, kps_images=images, reference=reference, **kwargs)
+        inputs = (c_concat, c_crossattn, control, transformer_options)
+        return super()._apply_model(x, t, *inputs, kps_images=images, reference=reference, **kwargs)
 
 
 def kps_images(kps: Kps) -> Tensor:
