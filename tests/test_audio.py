@@ -25,6 +25,13 @@ def test_frames_cover_the_voice(seconds, fps, frames):
     assert frame_count(seconds, fps) == frames
 
 
+@pytest.mark.parametrize("seconds", [0.1, 1.0, 1.03, 1.06, 3.5949, 59.99])
+def test_half_the_frames_and_one_between_every_two_end_within_a_frame_of_the_voice(seconds):
+    """As the workflow half_frame_rate has it: 2 F - 1 pictures at 30 frames per second."""
+    pictures = 2 * frame_count(seconds, 15) - 1
+    assert pictures / 30 == pytest.approx(seconds, abs=1 / 30 + 0.0001)
+
+
 def test_frames_asked_for_come_first():
     voice = torch.zeros(1, 1, 16000)
     assert voice_frames(voice, 16000, 30) == 30

@@ -114,6 +114,25 @@ def taesd() -> Shapes:
     return _sequence("taesd_encoder", encoder) | _sequence("taesd_decoder", decoder)
 
 
+def ifnet(head: int = 4, channels: int = 2) -> Shapes:
+    """RIFE's frame interpolation, which ComfyUI reads at any width."""
+    shapes = _conv("encode.cnn0", 3, 16) | _conv("encode.cnn1", 16, 16) | _conv("encode.cnn2", 16, 16)
+    shapes |= _transposed("encode.cnn3", 16, head)
+    for i in range(5):
+        block, inputs = f"blocks.{i}", 2 * head + (20 if i else 7)
+        shapes |= _conv(f"{block}.conv0.0.0", inputs, channels // 2)
+        shapes |= _conv(f"{block}.conv0.1.0", channels // 2, channels)
+        for j in range(8):
+            shapes |= _conv(f"{block}.convblock.{j}.conv", channels, channels)
+            shapes[f"{block}.convblock.{j}.beta"] = [1, channels, 1, 1]
+        shapes |= _transposed(f"{block}.lastconv.0", channels, 4 * 13)
+    return shapes
+
+
+def _transposed(name: str, width_in: int, width: int) -> Shapes:
+    return {f"{name}.weight": [width_in, width, 4, 4], f"{name}.bias": [width]}
+
+
 def _sequence(name: str, layers: list[str]) -> Shapes:
     shapes = {}
     for i, layer in enumerate(layers):

@@ -24,17 +24,19 @@ AUDIO_PROJECTION = "vexpress/audio_projection.bin"
 AUDIO_ENCODER = "audio_encoders/wav2vec2-base-960h.safetensors"
 VAE = "vae/sd-vae-ft-mse.safetensors"
 LANDMARKER = "detection/mediapipe_face_fp32.safetensors"
+INTERPOLATOR = "frame_interpolation/film_net_fp16.safetensors"
 RELEASED = [DENOISING_UNET, MOTION_MODULE, REFERENCE_NET, V_KPS_GUIDER, AUDIO_PROJECTION, AUDIO_ENCODER, VAE]
 
 
 def write_tiny_models(models: Path) -> None:
     """Fills a folder laid out as ComfyUI's `models/`, in a fraction of a second."""
-    for file in RELEASED:
+    for file in (*RELEASED, INTERPOLATOR):
         (models / file).parent.mkdir(parents=True, exist_ok=True)
     for file in (DENOISING_UNET, MOTION_MODULE, REFERENCE_NET, V_KPS_GUIDER, AUDIO_PROJECTION):
         torch.save(tiny_weights(Path(file).stem), models / file)
     save_file(_hub_names(tiny_weights("wav2vec2")), models / AUDIO_ENCODER)
     save_file(_taesd(), models / VAE)
+    save_file(_crossfade(), models / INTERPOLATOR)
     config = (models / AUDIO_ENCODER).with_suffix(".json")
     config.write_text(json.dumps(model_shapes.wav2vec2_config(TINY), indent=1), encoding="utf-8")
     write_tiny_landmarker(models)
@@ -67,3 +69,8 @@ def _taesd() -> dict[str, Tensor]:
     weights["taesd_decoder.19.weight"] *= 0.5
     weights["taesd_decoder.19.bias"] += torch.tensor([0.7, 0.65, 0.47])
     return weights | {"vae_scale": torch.tensor(0.18215), "vae_shift": torch.tensor(0.0)}
+
+
+def _crossfade() -> dict[str, Tensor]:
+    """A frame interpolation that moves nothing: the picture between two is their mean."""
+    return {key: torch.zeros(shape) for key, shape in model_shapes.ifnet().items()}

@@ -42,12 +42,15 @@ def shortened(workflow: dict) -> dict:
     return workflow
 
 
-def check_video(path: Path, size: tuple[int, int] = (SIZE, SIZE)) -> None:
+def check_video(path: Path, size: tuple[int, int] = (SIZE, SIZE), frames: int = FRAMES) -> None:
     with av.open(str(path)) as video:
         pictures = [(frame.width, frame.height) for frame in video.decode(video=0)]
-        assert pictures == [size] * FRAMES
+        assert pictures == [size] * frames
         assert video.streams.video[0].average_rate == 30
         assert len(video.streams.audio) == 1
+        assert float(video.streams.audio[0].duration * video.streams.audio[0].time_base) == pytest.approx(
+            frames / 30, abs=1 / 30
+        )
 
 
 @each_workflow
@@ -56,7 +59,8 @@ def test_a_workflow_makes_a_video_with_sound(server, path):
     files = [file for output in outputs.values() for file in output.get("images", [])]
     (saved,) = (file for file in files if file["type"] == "output")
     size = PHOTO if "VExpressPasteFace" in types(path) else (SIZE, SIZE)
-    check_video(server.base / "output" / saved["subfolder"] / saved["filename"], size)
+    frames = 2 * FRAMES - 1 if "FrameInterpolate" in types(path) else FRAMES
+    check_video(server.base / "output" / saved["subfolder"] / saved["filename"], size, frames)
 
 
 @portrait_workflows
@@ -89,6 +93,8 @@ def test_every_model_has_a_link_under_the_name_its_loader_asks_for(path):
     expected = ["VAELoader", "VExpressAudioEncoderLoader", "VExpressLoader"]
     if "MediaPipeFaceLandmarker" in types(path):
         expected = ["LoadMediaPipeFaceLandmarker", *expected]
+    if "FrameInterpolate" in types(path):
+        expected = ["FrameInterpolationModelLoader", *expected]
     assert sorted(node["type"] for node in loaders) == expected
 
 
