@@ -1,4 +1,7 @@
-"""The wavefront denoises frames at many noise levels at once, so nothing on the MODEL may remember the step before."""
+"""What remembers the step before goes wrong silently where another window or noise level comes in between: refuse it.
+
+The wavefront denoises frames at many noise levels at once, so there nothing on the MODEL may remember.
+"""
 
 import inspect
 from collections.abc import Iterator
