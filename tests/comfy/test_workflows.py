@@ -63,6 +63,21 @@ def test_a_workflow_makes_a_video_with_sound(server, path):
     check_video(server.base / "output" / saved["subfolder"] / saved["filename"], size, frames)
 
 
+def test_v_express_speed_sets_the_steps_of_a_workflow(server):
+    workflow = shortened(read(ROOT / "workflows" / "portrait_and_voice.json"))
+    prompt = convert_ui_to_api(workflow, server.object_info())
+    ((number, sampler),) = (item for item in prompt.items() if item[1]["class_type"] == "VExpressSampler")
+    preset = "draft: 8 steps, guidance on the first half"
+    prompt["speed"] = {
+        "class_type": "VExpressSpeed",
+        "inputs": {"model": sampler["inputs"]["model"], "preset": preset},
+    }
+    sampler["inputs"] |= {"model": ["speed", 0], "steps": ["speed", 1]}
+    steps = set()
+    server.run(prompt, lambda nodes: steps.update(node.max for node in nodes if node.node_id == number))
+    assert max(steps) == 8
+
+
 @portrait_workflows
 def test_comfy_cli_runs_a_workflow(server, path, tmp_path):
     before = set((server.base / "output").rglob("*.mp4"))
