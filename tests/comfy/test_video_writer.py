@@ -1,6 +1,7 @@
 """The streaming writer, by decoding what it wrote."""
 
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import torch
 from comfy_api.latest import InputImpl
 from pack.vexpress.comfyui.video_frames import video_frames
-from pack.vexpress.comfyui.video_writer import Sound, VideoWriter
+from pack.vexpress.comfyui.video_writer import Sound, join_videos, write_video
 
 LEVEL = 1 / 255
 
@@ -25,7 +26,7 @@ def chart():
 
 
 def write(path, frames=10, rate=Fraction(25), sound=None, image=None):
-    with VideoWriter(path, rate, sound) as writer:
+    with write_video(path, rate, sound) as writer:
         for _ in range(frames):
             writer.write(chart() if image is None else image)
     return InputImpl.VideoFromFile(str(path))
@@ -74,7 +75,7 @@ def test_sound_is_drawn_no_faster_than_the_pictures(tmp_path):
             drawn.append(number)
             yield np.zeros((1, 1920), np.float32)  # one picture long
 
-    with VideoWriter(tmp_path / "v.mp4", Fraction(25), Sound(blocks(), 48000, 1)) as writer:
+    with write_video(tmp_path / "v.mp4", Fraction(25), Sound(blocks(), 48000, 1)) as writer:
         writer.write(chart())
         writer.write(chart())
         assert drawn == [0, 1]
@@ -89,7 +90,7 @@ def test_odd_sizes_become_even(tmp_path, size):
 def test_nothing_appears_when_a_frame_fails(tmp_path):
     with (
         pytest.raises(ValueError, match="Frame 1 has 288x94 pixels, the first one 288x96"),
-        VideoWriter(tmp_path / "v.mp4", Fraction(25)) as writer,
+        write_video(tmp_path / "v.mp4", Fraction(25)) as writer,
     ):
         writer.write(chart())
         writer.write(chart()[:-2])
@@ -103,12 +104,61 @@ def test_nothing_appears_when_the_disk_is_full(tmp_path, frames):
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
     try:
         with pytest.raises(OSError):
-            with VideoWriter(tmp_path / "v.mp4", Fraction(25)) as writer:
+            with write_video(tmp_path / "v.mp4", Fraction(25)) as writer:
                 for _ in range(frames):
                     writer.write(torch.rand(256, 256, 3))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_parts_join_into_the_video_that_they_are_parts_of(tmp_path):
+    rate, sizes = Fraction(30000, 1001), (10, 1, 2, 12)
+    generator = torch.Generator().manual_seed(3)
+    parts = [tmp_path / f"{number}.mp4" for number in range(len(sizes))]
+    for part, size in zip(parts, sizes, strict=True):
+        with write_video(part, rate) as writer:
+            for _ in range(size):
+                writer.write(torch.rand(4, 6, 3, generator=generator).repeat_interleave(8, 0))
+    joined = tmp_path / "joined.mp4"
+    join_videos(parts, joined, rate, Sound([np.full((1, 8000), 0.1, np.float32)], 16000, 1))
+    expected = torch.cat([pictures(InputImpl.VideoFromFile(str(part))) for part in parts])
+    video = InputImpl.VideoFromFile(str(joined))
+    assert torch.equal(pictures(video), expected)
+    assert video.get_frame_rate() == rate
+    with av.open(str(joined)) as file:
+        times = [frame.pts * frame.time_base for frame in file.decode(video=0)]
+        sound = file.streams.audio[0]
+        assert abs(sound.duration * sound.time_base - sum(sizes) / rate) < 1 / rate
+    assert times == [number / rate for number in range(sum(sizes))]
+
+
+def test_the_same_pictures_give_the_same_file(tmp_path):
+    generator = torch.Generator().manual_seed(4)
+    blocks = torch.rand(7, 8, 8, 3, generator=generator).repeat_interleave(8, 1).repeat_interleave(8, 2)
+    files, random = set(), np.random.default_rng(5)
+    for _ in range(20):
+        sizes = random.choice([3000, 9000, 20_000, 40_000, 100_000, 120_000], 300)
+        used = [random.integers(0, 255, size, dtype=np.uint8) for size in sizes]
+        del used[::2]  # so that the encoder finds something else each time in memory that nobody has written
+        with write_video(tmp_path / "v.mp4", Fraction(25)) as writer:
+            for block in blocks:
+                writer.write(block)
+        files.add((tmp_path / "v.mp4").read_bytes())
+    assert len(files) == 1
+
+
+def test_a_full_disk_and_a_forbidden_folder_are_said_in_a_sentence(tmp_path):
+    with pytest.raises(OSError, match="^/sys/kernel may not be written: change"):
+        write(Path("/sys/kernel/v.mp4"))
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OSError, match=f"^The disk is full, so {tmp_path} could not be written"):
+            write(tmp_path / "v.mp4")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_a_video_without_pictures_is_refused(tmp_path):

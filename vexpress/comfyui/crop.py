@@ -15,7 +15,7 @@ from .conditioning import fit
 from .folders import temp_file
 from .video_frames import video_frames
 from .video_sound import video_sound
-from .video_writer import VideoWriter
+from .video_writer import write_video
 
 
 def crop_face(image: Tensor, kps: Kps, margin: float, size: int) -> tuple[Tensor, Kps, Placement]:
@@ -53,7 +53,7 @@ def paste_video(
     frames = (torch.from_numpy(picture).float() / 255 for picture in pictures)
     frames = _with_progress(frames, pictures.count)
     path = temp_file(".mp4")
-    with VideoWriter(path, pictures.fps, video_sound(video)) as writer:
+    with write_video(path, pictures.fps, video_sound(video)) as writer:
         for picture in _pasted(original, placement, frames, feather, match):
             writer.write(picture)
     return path

@@ -2,24 +2,27 @@
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
 import av
 import numpy as np
+from av.container import OutputContainer
 from av.video.reformatter import ColorRange, Colorspace
 from numpy import ndarray
 from torch import Tensor
 
 from ..video import pad_to_even
+from .disk import said_in_a_sentence
 
 LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
 BT709 = 1  # in H.264's tables of matrices, primaries and transfer curves alike
 BITS_PER_SAMPLE = (
     4  # of sound; at FFmpeg's default, a third of it, a voice encoded twice begins with a crackle
 )
+SAME_EACH_TIME = {"x264-params": "mbtree=0"}  # x264's macroblock tree reads memory that nobody has written
 
 
 class Sound(NamedTuple):
@@ -30,34 +33,24 @@ class Sound(NamedTuple):
     channels: int
 
 
+@contextlib.contextmanager
+def write_video(path: Path, rate: Fraction, sound: Sound | None = None) -> Iterator["VideoWriter"]:
+    """A video to be written; the file appears under its name when the block ends well, and not at all otherwise."""
+    with mp4(path) as file:
+        writer = VideoWriter(file, rate, sound)
+        yield writer
+        writer.finish()
+
+
 class VideoWriter:
-    """
-    H.264 in an mp4, and AAC exactly as long as the pictures: cut, or followed by silence.
+    """H.264 in an mp4, and AAC exactly as long as the pictures: cut, or followed by silence."""
 
-    A context manager; the file appears under its name when the block ends well, and not at all otherwise.
-    """
-
-    def __init__(self, path: Path, rate: Fraction, sound: Sound | None = None):
-        self._path = path
-        self._partial = path.with_name(path.name + ".part")
+    def __init__(self, file: OutputContainer, rate: Fraction, sound: Sound | None):
+        self._file = file
         self._rate = rate
         self._sound = sound
         self._size = None
-        self._frames = self._samples = 0
-
-    def __enter__(self) -> "VideoWriter":
-        self._file = av.open(self._partial, "w", format="mp4", options={"movflags": "faststart"})
-        return self
-
-    def __exit__(self, kind, *_) -> None:
-        try:
-            if kind is None:
-                self._finish()
-                os.replace(self._partial, self._path)
-        finally:
-            with contextlib.suppress(av.FFmpegError):
-                self._file.close()
-            self._partial.unlink(missing_ok=True)
+        self._frames = 0
 
     def write(self, image: Tensor) -> None:
         """image: (H, W, 3) in 0..1; an odd size gets its last row or column twice"""
@@ -77,42 +70,99 @@ class VideoWriter:
         frame.pts, frame.time_base = self._frames, 1 / self._rate
         self._file.mux(self._video.encode(frame))
         self._frames += 1
-        if self._sound is not None:
-            self._write_sound()
+        self._voice.write_until(self._frames / self._rate)
 
     def _add_streams(self) -> None:
-        self._video = self._file.add_stream("libx264", rate=self._rate, pix_fmt="yuv420p")
+        self._video = self._file.add_stream(
+            "libx264", rate=self._rate, pix_fmt="yuv420p", options=SAME_EACH_TIME
+        )
         self._video.height, self._video.width, _ = self._size
         codec = self._video.codec_context
         codec.time_base = 1 / self._rate
         codec.colorspace = codec.color_primaries = codec.color_trc = BT709
         codec.color_range = ColorRange.MPEG
-        if self._sound is not None:
-            layout = LAYOUTS[self._sound.channels]
-            self._audio = self._file.add_stream("aac", rate=self._sound.sample_rate, layout=layout)
-            self._audio.bit_rate = BITS_PER_SAMPLE * self._sound.sample_rate * self._sound.channels
-            self._blocks = iter(self._sound.blocks)
-            self._block = np.zeros((self._sound.channels, 0), np.float32)
+        self._voice = SoundStream(self._file, self._sound)
 
-    def _write_sound(self) -> None:
-        """As much as the pictures written so far last."""
-        end = round(self._frames / self._rate * self._sound.sample_rate)
-        while (due := end - self._samples) > 0:
-            while self._block.shape[1] == 0:
-                self._block = next(self._blocks, np.zeros((self._sound.channels, due), np.float32))
-            block, self._block = self._block[:, :due], self._block[:, due:]
-            frame = av.AudioFrame.from_ndarray(
-                np.ascontiguousarray(block), "fltp", LAYOUTS[self._sound.channels]
-            )
-            frame.sample_rate, frame.time_base = self._sound.sample_rate, Fraction(1, self._sound.sample_rate)
-            frame.pts = self._samples
-            self._file.mux(self._audio.encode(frame))
-            self._samples += block.shape[1]
-
-    def _finish(self) -> None:
+    def finish(self) -> None:
         if not self._frames:
             raise ValueError("A video needs at least one picture.")
         self._file.mux(self._video.encode())
+        self._voice.finish()
+
+
+class SoundStream:
+    """The sound of a video, encoded as far as its pictures have come; nothing if there is none."""
+
+    def __init__(self, file: OutputContainer, sound: Sound | None):
+        self._file, self._sound = file, sound
+        self._samples = 0
+        if sound is not None:
+            self._stream = file.add_stream("aac", rate=sound.sample_rate, layout=LAYOUTS[sound.channels])
+            self._stream.bit_rate = BITS_PER_SAMPLE * sound.sample_rate * sound.channels
+            self._blocks = iter(sound.blocks)
+            self._block = np.zeros((sound.channels, 0), np.float32)
+
+    def write_until(self, seconds: Fraction) -> None:
+        if self._sound is None:
+            return
+        _, sample_rate, channels = self._sound
+        end = round(seconds * sample_rate)
+        while (due := end - self._samples) > 0:
+            while self._block.shape[1] == 0:
+                self._block = next(self._blocks, np.zeros((channels, due), np.float32))
+            block, self._block = self._block[:, :due], self._block[:, due:]
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block), "fltp", LAYOUTS[channels])
+            frame.sample_rate, frame.time_base = sample_rate, Fraction(1, sample_rate)
+            frame.pts = self._samples
+            self._file.mux(self._stream.encode(frame))
+            self._samples += block.shape[1]
+
+    def finish(self) -> None:
         if self._sound is not None:
-            self._file.mux(self._audio.encode())
-        self._file.close()
+            self._file.mux(self._stream.encode())
+
+
+def join_videos(parts: list[Path], path: Path, rate: Fraction, sound: Sound | None) -> None:
+    """Silent videos of VideoWriter, one after the other, copied as they are; the sound is new."""
+    with mp4(path) as file:
+        with av.open(parts[0]) as first:
+            video = file.add_stream_from_template(first.streams.video[0])
+        voice = SoundStream(file, sound)
+        for frames, packet in _packets(parts, rate):
+            packet.stream = video
+            file.mux(packet)
+            voice.write_until(frames / rate)
+        voice.finish()
+
+
+def _packets(parts: list[Path], rate: Fraction) -> Iterator[tuple[int, av.Packet]]:
+    """The pictures of the parts on one clock; with each, how many there have been."""
+    frames, delay = 0, None  # delay: how long before it is shown a picture is decoded, at most
+    for part in parts:
+        with av.open(part) as container:
+            stream = container.streams.video[0]
+            tick, before = 1 / rate / stream.time_base, frames
+            for packet in container.demux(stream):
+                if packet.size == 0:  # the demuxer's sign of the end
+                    continue
+                delay = -packet.dts if delay is None else delay
+                packet.pts += round(before * tick)
+                packet.dts = round(frames * tick) - delay  # a part of one or two pictures has no delay
+                frames += 1
+                yield frames, packet
+
+
+@contextlib.contextmanager
+def mp4(path: Path) -> Iterator[OutputContainer]:
+    """A file to be written that is never half there under its name."""
+    partial = path.with_name(path.name + ".part")
+    with said_in_a_sentence(path.parent):
+        file = av.open(partial, "w", format="mp4", options={"movflags": "faststart"})
+        try:
+            yield file
+            file.close()
+            os.replace(partial, path)
+        finally:
+            with contextlib.suppress(av.FFmpegError):
+                file.close()
+            partial.unlink(missing_ok=True)
