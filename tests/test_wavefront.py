@@ -64,15 +64,14 @@ class Recorded:
             self.fail_at = None
             raise InterruptedError
         self.order.append((self.band.windows.index(span), step))
-        self.live.append(sum(row.stop - row.start for row in self.band.rows))
+        self.live.append(sum(row.stop - row.start for row in self.band.rows[:-1]))
         partial = (partials or (Partial(),))[0].plus([predict(step, span, frames)])
         return partial.mean(span.done - span.start)[0], (partial,)
 
     def finish(self) -> torch.Tensor:
-        frames = []
         while self.band.finished < self.band.num_frames:
-            frames.append(self.band.next_frames(self.denoiser))
-        return torch.cat(frames)
+            self.band.next_window(self.denoiser)
+        return self.band.finished_frames()
 
 
 @pytest.mark.parametrize("frames", [1, 5, 6, 7, 10, 11, 13, 26, 40])
@@ -99,8 +98,10 @@ def test_live_frames_do_not_grow_with_the_clip():
 
 def test_the_first_frames_are_finished_long_before_the_last_begin():
     recorded = Recorded(spans(82, 6, 2), 5)
-    assert len(recorded.band.next_frames(recorded.denoiser)) == 4
-    assert len(recorded.order) == 15  # 5 + 4 + 3 + 2 + 1
+    while not recorded.band.finished:
+        recorded.band.next_window(recorded.denoiser)
+    assert len(recorded.band.finished_frames()) == 4
+    assert len(recorded.order) == recorded.band.evaluations == 15  # 5 + 4 + 3 + 2 + 1
     assert recorded.band.rows[0].stop < 82
 
 
@@ -109,11 +110,19 @@ def test_an_interrupted_evaluation_can_be_repeated(fail_at):
     windows = spans(26, 6, 2)
     recorded = Recorded(windows, 4)
     recorded.fail_at = fail_at
-    frames = []
-    while recorded.band.finished < 26:
-        try:
-            frames.append(recorded.band.next_frames(recorded.denoiser))
-        except InterruptedError:
-            pass
-    assert torch.equal(torch.cat(frames), plain_loop(windows, 4))
+    with pytest.raises(InterruptedError):
+        recorded.finish()
+    assert torch.equal(recorded.finish(), plain_loop(windows, 4))
     assert len(recorded.order) == len(windows) * 4
+
+
+def test_released_frames_are_not_given_again():
+    windows = spans(26, 6, 2)
+    recorded, pieces = Recorded(windows, 4), []
+    while recorded.band.released < 26:
+        recorded.band.next_window(recorded.denoiser)
+        if recorded.band.finished > recorded.band.released:
+            pieces.append(recorded.band.finished_frames())
+            recorded.band.release()
+    assert [len(piece) for piece in pieces] == [4, 4, 4, 4, 4, 6]
+    assert torch.equal(torch.cat(pieces), plain_loop(windows, 4))

@@ -47,12 +47,13 @@ class NoiseStream:
         """shape: (4, h, w) of one frame"""
         self.generator = torch.Generator("cpu").manual_seed(seed)
         self.shape = shape
-        self.left = frames * math.prod(shape)  # numbers the clip still needs
+        self.numbers_per_frame = math.prod(shape)
+        self.left = frames * self.numbers_per_frame  # numbers the clip still needs
         self.spare = torch.empty(0)
 
     def draw(self, frames: int) -> Tensor:
         """The next frames: (frames, 4, h, w)"""
-        wanted = frames * math.prod(self.shape)
+        wanted = frames * self.numbers_per_frame
         missing = wanted - len(self.spare)
         if wanted == self.left:
             numbers = torch.cat([self.spare, self._last(missing)])

@@ -59,6 +59,11 @@ class Partial(NamedTuple):
             return Partial()
         return Partial(tuple(s[frames:] for s in self.sums), self.counts[frames:])
 
+    def to(self, device: torch.device) -> "Partial":
+        if self.counts is None:
+            return self
+        return Partial(tuple(s.to(device) for s in self.sums), self.counts.to(device))
+
 
 Partials = tuple[Partial, ...]  # one for each time that guidance asks the model about a window; most ask once
 
@@ -79,6 +84,10 @@ class Row:
     def fed(self, frames: Tensor) -> "Row":
         return replace(self, frames=(*self.frames, frames))
 
+    def to(self, device: torch.device) -> "Row":
+        frames = tuple(part.to(device) for part in self.frames)
+        return replace(self, frames=frames, partials=tuple(partial.to(device) for partial in self.partials))
+
 
 class Denoiser(NamedTuple):
     """What a band asks of a model.
@@ -98,22 +107,39 @@ class Band:
 
     def __init__(self, windows: list[Span], steps: int):
         self.windows, self.steps = windows, steps
-        self.rows = [Row() for _ in range(steps)]
-        self.finished = 0  # frames
-        self.evaluations = 0
+        self.rows = [Row() for _ in range(steps + 1)]  # the last holds what is finished and not released
 
     @property
     def num_frames(self) -> int:
         return self.windows[-1].stop
 
-    def next_frames(self, denoiser: Denoiser) -> Tensor:
-        """Evaluate windows until frames are finished; they follow those of the last call. (f, 4, h, w)"""
-        while (finished := self.next_window(denoiser)) is None:
-            pass
-        return finished
+    @property
+    def finished(self) -> int:
+        """Frames, released ones too."""
+        return self.rows[-1].stop
 
-    def next_window(self, denoiser: Denoiser) -> Tensor | None:
-        """Evaluate one window; the frames it finished, if any."""
+    @property
+    def released(self) -> int:
+        return self.rows[-1].start
+
+    @property
+    def evaluations(self) -> int:
+        return sum(row.window for row in self.rows)
+
+    @property
+    def evaluations_in_all(self) -> int:
+        return len(self.windows) * self.steps
+
+    def finished_frames(self) -> Tensor:
+        """Those not released yet: (f, 4, h, w)"""
+        return torch.cat(self.rows[-1].frames)
+
+    def release(self) -> None:
+        """Forget the finished frames: whoever wanted them has them."""
+        self.rows[-1] = Row(start=self.finished)
+
+    def next_window(self, denoiser: Denoiser) -> None:
+        """Evaluate one window."""
         step = max((s for s in range(self.steps) if self._ready(s)), default=0)
         row = self.rows[step]
         span = self.windows[row.window]
@@ -124,14 +150,9 @@ class Band:
         complete = span.done - span.start
         denoised, partials = denoiser.evaluate(step, span, frames[: span.stop - span.start], row.partials)
         advanced = denoiser.advance(step, frames[:complete], denoised)
-        self.evaluations += 1
         left = tuple(partial.after(complete) for partial in partials)
         self.rows[step] = Row((frames[complete:],), span.done, row.window + 1, left)
-        if step + 1 == self.steps:
-            self.finished += complete
-            return advanced
         self.rows[step + 1] = self.rows[step + 1].fed(advanced)
-        return None
 
     def _ready(self, step: int) -> bool:
         row = self.rows[step]

@@ -72,6 +72,28 @@ def portrait(checkpoints):
         return Portrait(net.reference_features(golden("loops")["reference_latents"] / 0.18215), 128, 128)
 
 
+@pytest.fixture(scope="module")
+def short_windows(checkpoints):
+    """The MODEL of the tiny networks with windows of 6 frames that share 2."""
+    from models import tiny_model
+    from pack.vexpress.comfyui.context import set_context
+
+    return set_context(tiny_model(checkpoints), 6, 2)
+
+
+@pytest.fixture(scope="module")
+def small_portrait(checkpoints):
+    """What ReferenceNet sees in a corner of the golden portrait, 64 x 64."""
+    import torch
+    from models import golden, tiny_reference_net
+    from pack.vexpress.comfyui.model import Portrait
+
+    with torch.inference_mode():
+        net = tiny_reference_net(checkpoints)
+        latents = golden("loops")["reference_latents"][..., :8, :8] / 0.18215
+        return Portrait(net.reference_features(latents), 64, 64)
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     """A real ComfyUI server with this pack, small stand-ins for the released files, and the examples as input."""

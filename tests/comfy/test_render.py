@@ -4,44 +4,22 @@ import av
 import comfy.model_management
 import pytest
 import torch
-from models import golden, tiny_model, tiny_reference_net
+from models import GreyVAE
+from pack.vexpress.comfyui import clip as clips
 from pack.vexpress.comfyui import render as rendering
-from pack.vexpress.comfyui.context import set_context
-from pack.vexpress.comfyui.model import Portrait
 from pack.vexpress.comfyui.sampling import sample
 from test_sampling import clip
 
 
-@pytest.fixture(scope="module")
-def model(checkpoints):
-    return set_context(tiny_model(checkpoints), 6, 2)
-
-
-@pytest.fixture(scope="module")
-def portrait(checkpoints):
-    with torch.inference_mode():
-        net = tiny_reference_net(checkpoints)
-        latents = golden("loops")["reference_latents"][..., :8, :8] / 0.18215
-        return Portrait(net.reference_features(latents), 64, 64)
-
-
-class GreyVAE:
-    """Shows the first latent channel, to tell frames apart."""
-
-    largest = 0
-
-    def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        self.largest = max(self.largest, len(latents))
-        grey = (latents[:, :1] / 20 + 0.5).clamp(0, 1)
-        return grey.repeat(1, 3, 8, 8).movedim(1, -1)
-
-
 @pytest.mark.parametrize("frames", [3, 6, 7, 17])
-def test_its_latents_are_those_of_the_sampler(frames, model, portrait, monkeypatch):
-    monkeypatch.setattr(rendering, "SEGMENT", 1)  # window
-    positive, negative, latent = clip(portrait, frames)
-    pieces = list(rendering.finished_latents(model, positive, negative, latent["samples"], 5, 3, 2.0))
-    expected = sample(model, positive, negative, latent, seed=5, steps=3, cfg=2.0)["samples"]
+def test_its_latents_are_those_of_the_sampler(frames, short_windows, small_portrait, monkeypatch):
+    monkeypatch.setattr(clips, "SEGMENT", 1)  # window
+    positive, negative, latent = clip(small_portrait, frames)
+    sampled, pieces = clips.Clip(short_windows, positive, negative, latent["samples"], 5, 3, 2.0), []
+    while not sampled.done:
+        pieces.append(sampled.next_latents())
+        sampled.release()
+    expected = sample(short_windows, positive, negative, latent, seed=5, steps=3, cfg=2.0)["samples"]
     assert torch.equal(torch.cat(pieces), expected)
     assert (
         max(len(piece) for piece in pieces) <= 3 + 6
@@ -49,26 +27,28 @@ def test_its_latents_are_those_of_the_sampler(frames, model, portrait, monkeypat
     assert (len(pieces) > 1) == (frames > 9)
 
 
-def test_a_video_has_every_frame_and_sound_as_long(model, portrait):
-    positive, negative, latent = clip(portrait, 13)
+def test_a_video_has_every_frame_and_sound_as_long(short_windows, small_portrait):
+    positive, negative, latent = clip(small_portrait, 13)
     voice = {"waveform": torch.zeros(1, 1, 16000), "sample_rate": 16000}
     vae = GreyVAE()
-    path = rendering.render(model, positive, negative, latent, vae, voice, 25.0, 1, 2, 2.0, False)
+    path = rendering.render(short_windows, positive, negative, latent, vae, voice, 25.0, 1, 2, 2.0, False)
     with av.open(str(path)) as video:
         pictures = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
         assert len(pictures) == 13
         assert video.streams.video[0].average_rate == 25
         assert abs(video.streams.audio[0].duration * video.streams.audio[0].time_base - 13 / 25) < 1 / 25
-    expected = vae.decode(sample(model, positive, negative, latent, seed=1, steps=2, cfg=2.0)["samples"])
+    expected = vae.decode(
+        sample(short_windows, positive, negative, latent, seed=1, steps=2, cfg=2.0)["samples"]
+    )
     differences = [(torch.tensor(pictures[7]) - frame * 255).abs().mean() for frame in expected]
     assert min(differences) == differences[7] < 12  # levels: H.264 loses some of such noise
     assert vae.largest == 13  # the check above; rendering decoded few at a time
 
 
-def test_frames_are_decoded_a_few_at_a_time(model, portrait):
-    positive, negative, latent = clip(portrait, 13)
+def test_frames_are_decoded_a_few_at_a_time(short_windows, small_portrait):
+    positive, negative, latent = clip(small_portrait, 13)
     vae = GreyVAE()
-    rendering.render(model, positive, negative, latent, vae, None, 25.0, 1, 1, 1.0, True)
+    rendering.render(short_windows, positive, negative, latent, vae, None, 25.0, 1, 1, 1.0, True)
     assert vae.largest == rendering.DECODE_AT_ONCE
 
 
@@ -80,23 +60,22 @@ def test_frames_are_decoded_a_few_at_a_time(model, portrait):
         (torch.zeros(1, 1, 16), "audio lasts 0.0010 s"),
     ],
 )
-def test_a_bad_voice_is_refused_before_anything_is_sampled(waveform, message, portrait):
-    positive, negative, latent = clip(portrait, 5)
+def test_a_bad_voice_is_refused_before_anything_is_sampled(waveform, message, small_portrait):
+    positive, negative, latent = clip(small_portrait, 5)
     voice = {"waveform": waveform, "sample_rate": 16000}
     with pytest.raises(ValueError, match=message):
         rendering.render(None, positive, negative, latent, None, voice, 25.0, 1, 1, 1.0, False)
 
 
-def test_pictures_are_deflickered_where_the_models_run(portrait, monkeypatch):
-    positive, negative, latent = clip(portrait, 5)
-    monkeypatch.setattr(rendering, "finished_latents", lambda *_: [latent["samples"]])
+def test_pictures_are_deflickered_where_the_models_run(short_windows, small_portrait, monkeypatch):
+    positive, negative, latent = clip(small_portrait, 5)
     monkeypatch.setattr(comfy.model_management, "get_torch_device", lambda: torch.device("meta"))
     with pytest.raises(NotImplementedError, match="out of meta tensor"):  # which the writer cannot read
-        rendering.render(None, positive, negative, latent, GreyVAE(), None, 25.0, 1, 1, 1.0, True)
+        rendering.render(short_windows, positive, negative, latent, GreyVAE(), None, 25.0, 1, 1, 1.0, True)
 
 
-def test_a_latent_of_another_clip_is_refused_at_once(model, portrait):
-    positive, negative, _ = clip(portrait, 5)
+def test_a_latent_of_another_clip_is_refused_at_once(short_windows, small_portrait):
+    positive, negative, _ = clip(small_portrait, 5)
     with pytest.raises(ValueError, match="latent has 6 frames"):
         other = {"samples": torch.zeros(6, 4, 8, 8)}
-        rendering.render(model, positive, negative, other, GreyVAE(), None, 25.0, 1, 1, 1.0, False)
+        rendering.render(short_windows, positive, negative, other, GreyVAE(), None, 25.0, 1, 1, 1.0, False)

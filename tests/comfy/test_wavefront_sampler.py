@@ -10,7 +10,7 @@ from pack.vexpress.comfyui.ddim import exact_ddim
 from pack.vexpress.comfyui.sampling import sample, trailing_sigmas
 from pack.vexpress.comfyui.wavefront import Wavefront
 from pack.vexpress.schedule import reference_noise
-from pack.vexpress.wavefront import spans
+from pack.vexpress.wavefront import Band, spans
 from test_sampling import ENCODER_DRAWS, LOOP, clip, sample_with
 
 
@@ -21,7 +21,7 @@ def test_final_latents_are_golden(case, model, portrait):
     frames = settings["frames"]
     conditions = clip(portrait, frames, tensors[f"{case}.audio_tokens"], weights)
     noise = reference_noise(settings["seed"], frames, 4, 16, 16, draws_before=ENCODER_DRAWS)
-    sampler = Wavefront(spans(frames, settings["size"], settings["overlap"]))
+    sampler = Wavefront(Band(spans(frames, settings["size"], settings["overlap"]), settings["steps"]))
     sigmas = trailing_sigmas(model, settings["steps"])
     latents = sample_with(model, noise, settings["guidance"], sampler, sigmas, *conditions)
     assert relative_error(latents * 0.18215, tensors[f"{case}.final_latents"]) < LOOP
@@ -33,7 +33,8 @@ def test_it_equals_the_plain_loop(frames, model, portrait):
     noise = comfy.sample.prepare_noise(conditions[2]["samples"], 7)
     windowed, sigmas = set_context(model, 8, 3), trailing_sigmas(model, 4)
     plain = sample_with(windowed, noise, 2.5, exact_ddim(), sigmas, *conditions)
-    wavefront = sample_with(model, noise, 2.5, Wavefront(spans(frames, 8, 3)), sigmas, *conditions)
+    sampler = Wavefront(Band(spans(frames, 8, 3), 4))
+    wavefront = sample_with(model, noise, 2.5, sampler, sigmas, *conditions)
     assert torch.equal(wavefront, plain)
 
 
@@ -42,7 +43,8 @@ def test_cancel_stops_before_the_next_window(model, portrait):
     noise = comfy.sample.prepare_noise(conditions[2]["samples"], 7)
     comfy.model_management.interrupt_current_processing()
     with pytest.raises(comfy.model_management.InterruptProcessingException):
-        sample_with(model, noise, 1.0, Wavefront(spans(9, 8, 3)), trailing_sigmas(model, 2), *conditions)
+        sampler = Wavefront(Band(spans(9, 8, 3), 2))
+        sample_with(model, noise, 1.0, sampler, trailing_sigmas(model, 2), *conditions)
 
 
 def test_what_remembers_the_step_before_is_refused(model, portrait):

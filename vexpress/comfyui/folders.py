@@ -68,6 +68,11 @@ def next_output(prefix: str, extension: str, width: int, height: int) -> tuple[P
     return Path(folder) / name, {"filename": name, "subfolder": subfolder, "type": "output"}
 
 
+def unfinished_renders() -> Path:
+    """Where renders keep what they need to go on; in the output folder, for ComfyUI empties temp when it starts."""
+    return Path(folder_paths.get_output_directory(), "vexpress", ".resume")
+
+
 def temp_file(extension: str) -> Path:
     """A name that nobody uses, in the folder that ComfyUI empties when it starts."""
     folder = Path(folder_paths.get_temp_directory())

@@ -9,7 +9,7 @@ from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
 from ..schedule import TRAIN_STEPS, reference_noise, trailing_timesteps
-from ..wavefront import spans
+from ..wavefront import Band, spans
 from .context import context_of, require_vexpress
 from .ddim import exact_ddim
 from .memoryless import refuse_memory
@@ -53,7 +53,7 @@ def sample(
     require_vexpress(model)
     if sampler is None and sigmas is None and "noise_mask" not in latent:
         refuse_memory(model, positive, negative)
-        sampler = Wavefront(spans(len(latent["samples"]), *context_of(model)))
+        sampler = Wavefront(Band(spans(len(latent["samples"]), *context_of(model)), steps))
     sigmas = trailing_sigmas(model, steps) if sigmas is None else sigmas
     noise = comfy.sample.prepare_noise(latent["samples"], seed, latent.get("batch_index"))
     samples = comfy.sample.sample_custom(

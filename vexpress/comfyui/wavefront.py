@@ -1,5 +1,7 @@
 """The wavefront as one of ComfyUI's samplers. Guidance, hooks, LoRAs and patches run on it as on any other."""
 
+from collections.abc import Callable
+
 import comfy.context_windows as windows
 import comfy.model_management
 import comfy.samplers
@@ -52,19 +54,19 @@ class OneWindow(VExpressWindows):
 class Wavefront(comfy.samplers.Sampler):
     """Exact DDIM over context windows; the latents equal those of ComfyUI's windowed loop.
 
-    Called again, it goes on where it stopped: each call returns at least `emit` more frames of the clip, or the rest.
+    Each call goes on where the band stands until `emit` frames, or the rest of the clip, are finished and not released.
     """
 
-    def __init__(self, windows: list[Span], emit: int | None = None, noise: NoiseStream | None = None):
+    def __init__(
+        self,
+        band: Band,
+        emit: int | None = None,
+        noise: NoiseStream | None = None,
+        after_window: Callable[[], None] = lambda: None,
+    ):
         """noise: where the clip's comes from if not from the call, which then has the shape of one window only"""
-        self.windows, self.noise = windows, noise
-        self.num_frames = windows[-1].stop
-        self.emit = emit or self.num_frames
-        self.band: Band | None = None
-
-    @property
-    def done(self) -> bool:
-        return self.band is not None and self.band.finished == self.num_frames
+        self.band, self.noise, self.after_window = band, noise, after_window
+        self.emit = emit or band.num_frames
 
     def sample(
         self,
@@ -77,11 +79,12 @@ class Wavefront(comfy.samplers.Sampler):
         denoise_mask: Tensor | None = None,
         disable_pbar: bool = False,
     ) -> Tensor:
-        """noise, latent_image: (F, 4, h, w). Returns the frames that are finished next, (f, 4, h, w)."""
+        """noise, latent_image: (F, 4, h, w). Returns the finished frames that are not released, (f, 4, h, w)."""
         options, seed = extra_args["model_options"], extra_args["seed"]
         model_sampling = model_wrap.inner_model.model_sampling
         max_denoise = self.max_denoise(model_wrap, sigmas)
-        band = self.band = self.band or Band(self.windows, len(sigmas) - 1)
+        band = self.band
+        band.rows = [row.to(noise.device) for row in band.rows]  # a restored band comes from the CPU
 
         def source(start: int, stop: int) -> Tensor:
             drawn = noise[start:stop] if self.noise is None else self.noise.draw(stop - start).to(noise)
@@ -89,7 +92,7 @@ class Wavefront(comfy.samplers.Sampler):
             return model_sampling.noise_scaling(sigmas[0], drawn, latents, max_denoise)
 
         def evaluate(step: int, span: Span, frames: Tensor, partials: Partials) -> tuple[Tensor, Partials]:
-            window = OneWindow(self.num_frames, span, frames, partials)
+            window = OneWindow(band.num_frames, span, frames, partials)
             sigma = sigmas[step] * frames.new_ones(len(window.complete))
             through_window = {**options, "context_handler": window}
             denoised = model_wrap(window.complete, sigma, model_options=through_window, seed=seed)
@@ -97,18 +100,18 @@ class Wavefront(comfy.samplers.Sampler):
 
         def advance(step: int, frames: Tensor, denoised: Tensor) -> Tensor:
             if callback is not None:
-                callback(band.evaluations, denoised, frames, len(self.windows) * band.steps)
+                callback(band.evaluations, denoised, frames, band.evaluations_in_all)
             return ddim_step(frames, denoised, sigmas[step], sigmas[step + 1])
 
-        finished = self._next(Denoiser(source, evaluate, advance), disable_pbar)
-        return model_sampling.inverse_noise_scaling(sigmas[-1], torch.cat(finished))
+        self._run(Denoiser(source, evaluate, advance), disable_pbar)
+        return model_sampling.inverse_noise_scaling(sigmas[-1], band.finished_frames())
 
-    def _next(self, denoiser: Denoiser, disable_pbar: bool) -> list[Tensor]:
-        finished, target = [], min(self.band.finished + self.emit, self.num_frames)
-        left = len(self.windows) * self.band.steps - self.band.evaluations
+    def _run(self, denoiser: Denoiser, disable_pbar: bool) -> None:
+        band = self.band
+        target = min(band.released + self.emit, band.num_frames)
+        left = band.evaluations_in_all - band.evaluations
         with comfy.utils.model_trange(left, disable=disable_pbar) as bar:
-            while self.band.finished < target:
-                before = self.band.evaluations
-                finished.append(self.band.next_frames(denoiser))
-                bar.update(self.band.evaluations - before)
-        return finished
+            while band.finished < target:
+                band.next_window(denoiser)
+                bar.update(1)
+                self.after_window()

@@ -1,0 +1,215 @@
+"""A render that broke off goes on where it ended, and its video is the one it would have been."""
+
+import itertools
+import logging
+import re
+
+import av
+import comfy.model_management
+import folder_paths
+import pytest
+import torch
+from models import GreyVAE
+from pack.vexpress.comfyui import clip as clips
+from pack.vexpress.comfyui import render as rendering
+from pack.vexpress.comfyui.folders import unfinished_renders
+from safetensors.torch import load_file
+from test_sampling import clip
+
+FRAMES, STEPS = 15, 3  # 4 windows, so 12 evaluations of the model, and parts of 4, 4 and 7 pictures
+RATE = 25.0
+VOICE = {"waveform": torch.sin(torch.arange(16000) / 20)[None, None] / 3, "sample_rate": 16000}
+
+
+@pytest.fixture(autouse=True)
+def output(tmp_path, monkeypatch):
+    monkeypatch.setattr(folder_paths, "output_directory", str(tmp_path))
+    monkeypatch.setattr(clips, "SEGMENT", 1)  # window
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def conditions(small_portrait):
+    return clip(small_portrait, FRAMES)
+
+
+def render(short_windows, conditions, vae=None, seed=3, calm=False):
+    vae = vae or GreyVAE()
+    return rendering.render(short_windows, *conditions, vae, VOICE, RATE, seed, STEPS, 2.0, calm)
+
+
+def pictures(path) -> torch.Tensor:
+    with av.open(str(path)) as video:
+        return torch.stack([torch.tensor(f.to_ndarray(format="rgb24")) for f in video.decode(video=0)])
+
+
+@pytest.fixture(scope="module")
+def undisturbed(short_windows, conditions, tmp_path_factory):
+    """The whole video, deflickered or not."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(folder_paths, "output_directory", str(tmp_path_factory.mktemp("output")))
+        patch.setattr(clips, "SEGMENT", 1)
+        return [pictures(render(short_windows, conditions, calm=calm)) for calm in (False, True)]
+
+
+@pytest.fixture
+def cancel(monkeypatch):
+    """Presses Cancel after so many evaluations of the model."""
+
+    def after(evaluations: int) -> None:
+        count = itertools.count()
+
+        def told(text: str) -> None:
+            if next(count) == evaluations:
+                comfy.model_management.interrupt_current_processing()
+
+        monkeypatch.setattr(rendering, "tell", told)
+
+    yield after
+    comfy.model_management.interrupt_current_processing(False)
+
+
+@pytest.mark.parametrize("calm", [False, True])
+@pytest.mark.parametrize("evaluations", [0, 4, 7, 10, 12])  # 7 and 10 finish frames, 12 all of them
+def test_a_cancelled_render_goes_on_to_the_same_video(
+    evaluations,
+    calm,
+    short_windows,
+    conditions,
+    undisturbed,
+    cancel,
+    caplog,
+):
+    caplog.set_level(logging.INFO)
+    cancel(evaluations)
+    with pytest.raises(comfy.model_management.InterruptProcessingException):
+        render(short_windows, conditions, calm=calm)
+    assert f"Queue the same job again, and it goes on after {evaluations / 12:.0%}." in caplog.text
+    assert torch.equal(pictures(render(short_windows, conditions, calm=calm)), undisturbed[calm])
+    assert ("An earlier try did" in caplog.text) == (evaluations > 0)
+
+
+def test_what_is_finished_can_be_looked_at_until_the_render_is_done(
+    short_windows,
+    conditions,
+    undisturbed,
+    cancel,
+    caplog,
+    output,
+):
+    caplog.set_level(logging.INFO)
+    cancel(11)
+    with pytest.raises(comfy.model_management.InterruptProcessingException):
+        render(short_windows, conditions)
+    path = re.search(r"The first 8 of 15 frames are in (\S+)\.", caplog.text)[1]
+    with av.open(path) as video:
+        sound = video.streams.audio[0]
+        assert float(sound.duration * sound.time_base) == pytest.approx(8 / RATE, abs=1 / RATE)
+    assert torch.equal(pictures(path), undisturbed[False][:8])
+    render(short_windows, conditions)
+    assert [file.name for file in output.rglob("*") if file.is_file()] == []
+
+
+class Exhausted(GreyVAE):
+    """Runs out of memory at the second part."""
+
+    calls = 0
+
+    def decode(self, latents):
+        self.calls += 1
+        if self.calls == 2:
+            raise torch.OutOfMemoryError("no memory is left")
+        return super().decode(latents)
+
+
+def test_nothing_is_computed_twice_after_running_out_of_memory(
+    short_windows, conditions, undisturbed, caplog
+):
+    caplog.set_level(logging.INFO)
+    vae = Exhausted()
+    with pytest.raises(torch.OutOfMemoryError, match="no memory is left"):
+        render(short_windows, conditions, vae)
+    assert torch.equal(pictures(render(short_windows, conditions, vae)), undisturbed[False])
+    assert re.search(r"An earlier try did (\d+)%", caplog.text)[1] == "83"  # 10 of 12 evaluations
+
+
+def test_another_job_starts_anew_and_names_what_was_left(short_windows, conditions, cancel, caplog):
+    cancel(5)
+    with pytest.raises(comfy.model_management.InterruptProcessingException):
+        render(short_windows, conditions)
+    (left,) = unfinished_renders().iterdir()
+    assert len(pictures(render(short_windows, conditions, seed=4))) == FRAMES
+    assert re.search(
+        rf"Unfinished renders of other settings lie in .*{left.name} \(\d+ MB, \d{{4}}-", caplog.text
+    )
+    assert left.is_dir()
+
+
+def damage_state(folder):
+    state = folder / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:-100])
+
+
+def lose_a_part(folder):
+    (folder / "000000.mp4").unlink()
+
+
+@pytest.mark.parametrize("harm, said", [(damage_state, "is damaged"), (lose_a_part, "lacks a part")])
+def test_a_state_that_cannot_be_used_is_named_and_the_render_starts_anew(
+    harm,
+    said,
+    short_windows,
+    conditions,
+    undisturbed,
+    cancel,
+    caplog,
+):
+    cancel(8)
+    with pytest.raises(comfy.model_management.InterruptProcessingException):
+        render(short_windows, conditions)
+    (folder,) = unfinished_renders().iterdir()
+    harm(folder)
+    assert torch.equal(pictures(render(short_windows, conditions)), undisturbed[False])
+    assert f"{said}" in caplog.text and "starts anew" in caplog.text
+
+
+def test_parts_that_the_state_does_not_know_of_are_replaced(short_windows, conditions, undisturbed, cancel):
+    """As after a crash between writing a part and saving the state."""
+    cancel(8)
+    with pytest.raises(comfy.model_management.InterruptProcessingException):
+        render(short_windows, conditions)
+    (folder,) = unfinished_renders().iterdir()
+    (folder / "000001.mp4").write_bytes(b"half a part")
+    (folder / "000001.mp4.part").write_bytes(b"less")
+    assert torch.equal(pictures(render(short_windows, conditions)), undisturbed[False])
+
+
+def test_the_state_is_saved_while_windows_are_evaluated(short_windows, conditions, monkeypatch):
+    monkeypatch.setattr(rendering, "SAVE_SECONDS", 0)
+    seen = []
+
+    def told(text: str) -> None:
+        seen.extend(load_file(file)["windows"].sum().item() for file in unfinished_renders().glob("*/state*"))
+
+    monkeypatch.setattr(rendering, "tell", told)
+    render(short_windows, conditions)
+    assert seen == [*range(1, 12)]
+
+
+def test_a_render_that_cannot_fit_is_refused_before_it_starts(short_windows, small_portrait):
+    huge = small_portrait._replace(width=65536, height=65536)
+    positive, negative, latent = clip(huge, 24)
+    with pytest.raises(
+        ValueError, match="window of 6 frames of 65536x65536 pixels needs at least .* GB of memory"
+    ):
+        render(short_windows, (positive, negative, latent))
+    wide = small_portrait._replace(width=2048, height=2048)
+    positive, negative, latent = clip(wide, 1_000_000, torch.zeros(1).expand(1_000_000, 5, 32))
+    with pytest.raises(ValueError, match="The video needs about .* GB of disk, and the disk of .* has"):
+        render(short_windows, (positive, negative, latent))
+
+
+def test_an_output_folder_that_may_not_be_written_is_named(short_windows, conditions, monkeypatch):
+    monkeypatch.setattr(folder_paths, "output_directory", "/sys/kernel")
+    with pytest.raises(OSError, match="^/sys/kernel/.* may not be written: change its rights"):
+        render(short_windows, conditions)

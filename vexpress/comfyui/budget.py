@@ -1,0 +1,55 @@
+"""Memory and disk of a render, estimated before it starts, so that nothing fails hours later that could not fit."""
+
+import shutil
+from pathlib import Path
+
+import comfy.model_management
+
+from ..estimate import in_bytes, video_bytes
+from .clip import Clip
+
+WIDTHS = (
+    12  # a pass holds at least so many maps as wide as the UNet's first level, at the size of the latents
+)
+COPIES = 2  # a video is written in parts, which are then joined
+
+
+def memory_needed(clip: Clip) -> int:
+    """Bytes on the device, beside the models, for one cond of one window and the frames that are under way."""
+    frames, channels, height, width = clip.window.shape
+    net, dtype = clip.model.model.diffusion_model, clip.model.model.get_dtype_inference()
+    maps = frames * height * width * net.model_channels * WIDTHS * dtype.itemsize
+    stride = clip.band.windows[0].done
+    alive = min(clip.band.num_frames, clip.band.steps * stride + frames)
+    return maps + alive * channels * height * width * clip.sigmas.itemsize
+
+
+def disk_needed(clip: Clip) -> int:
+    """Bytes of the parts and of the video that they become."""
+    *_, height, width = clip.window.shape
+    return COPIES * video_bytes(clip.band.num_frames, 8 * width, 8 * height)
+
+
+def check_memory(clip: Clip, needed: int) -> None:
+    total = comfy.model_management.get_total_memory(clip.model.load_device)
+    if needed > total:
+        frames, _, height, width = clip.window.shape
+        raise ValueError(
+            f"A window of {frames} frames of {8 * width}x{8 * height} pixels needs at least {in_bytes(needed)} of memory, "
+            f"and there are {in_bytes(total)}: take a smaller picture, or shorter windows with V-Express Context."
+        )
+
+
+def check_disk(needed: int, *folders: Path) -> None:
+    """folders: where the copies go, one each"""
+    for folder in folders:
+        free = shutil.disk_usage(folder).free
+        share = needed if _one_disk(folders) else needed // COPIES
+        if share > free:
+            raise ValueError(
+                f"The video needs about {in_bytes(share)} of disk, and the disk of {folder} has {in_bytes(free)} free."
+            )
+
+
+def _one_disk(folders: tuple[Path, ...]) -> bool:
+    return len({folder.stat().st_dev for folder in folders}) == 1

@@ -1,0 +1,82 @@
+"""What a render keeps on disk while it runs, so that the same job, queued again, goes on where it ended."""
+
+import logging
+import os
+import shutil
+import time
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from ..estimate import in_bytes
+from .disk import said_in_a_sentence
+
+STATE = "state.safetensors"
+
+
+class UnfinishedRender:
+    """The folder of one job: a state that is replaced as a whole, and the video so far in parts."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def start(self) -> dict[str, Tensor]:
+        """The state an earlier try has left, {} if there is none; parts that it does not know of are removed."""
+        with said_in_a_sentence(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            state = self._load()
+            known = [self.part(number) for number in range(len(state.get("parts", ())))]
+            for file in self.folder.iterdir():
+                if file not in known and (file.name != STATE or not state):
+                    file.unlink()
+        return state
+
+    def _load(self) -> dict[str, Tensor]:
+        try:
+            state = load((self.folder / STATE).read_bytes())
+        except FileNotFoundError:
+            return {}
+        except SafetensorError:
+            logging.warning("%s is damaged: the render starts anew.", self.folder / STATE)
+            return {}
+        if all(self.part(number).is_file() for number in range(len(state["parts"]))):
+            return state
+        logging.warning("%s lacks a part of the video: the render starts anew.", self.folder)
+        return {}
+
+    def save(self, state: dict[str, Tensor]) -> None:
+        """state: with "parts", the number of pictures in each part that is written"""
+        path, new = self.folder / STATE, self.folder / f"{STATE}.part"
+        with said_in_a_sentence(self.folder):
+            with open(new, "wb") as file:
+                file.write(save(state))
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(new, path)
+
+    def part(self, number: int) -> Path:
+        return self.folder / f"{number:06}.mp4"
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def others(folder: Path, current: Path) -> str:
+    """One sentence about what earlier jobs have left, "" if nothing."""
+    left = [f for f in sorted(folder.iterdir()) if f.is_dir() and f != current] if folder.is_dir() else []
+    if not left:
+        return ""
+    named = ", ".join(f"{job.name} ({in_bytes(_size(job))}, {_age(job)})" for job in left)
+    return (
+        f"Unfinished renders of other settings lie in {folder}: {named}. Delete those that shall not go on."
+    )
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def _age(folder: Path) -> str:
+    return time.strftime("%Y-%m-%d", time.localtime(folder.stat().st_mtime))
