@@ -1,0 +1,119 @@
+"""Two renders are one job if, and only if, they would give the same video."""
+
+import pytest
+import torch
+from models import GreyVAE, tiny_model
+from pack.vexpress.comfyui.clip import Clip
+from pack.vexpress.comfyui.context import set_context
+from pack.vexpress.comfyui.fingerprint import fingerprint, vae_identity
+from test_sampling import clip
+
+FRAMES = 9
+
+
+@pytest.fixture(scope="module")
+def conditions(portrait):
+    return clip(portrait, FRAMES)
+
+
+def job(model, conditions, seed=1, steps=2, cfg=2.0) -> str:
+    positive, negative, latent = conditions
+    return fingerprint(Clip(model, positive, negative, latent["samples"], seed, steps, cfg).identity)
+
+
+def test_the_same_files_are_the_same_job(checkpoints, model, portrait, conditions):
+    used = tiny_model(checkpoints)
+    positive, negative, latent = conditions
+    Clip(used, positive, negative, latent["samples"], 5, 1, 1.0).next_latents()  # leaves no trace
+    assert job(used, conditions) == job(model, clip(portrait, FRAMES)) == job(set_context(model), conditions)
+
+
+def lora(strength: float):
+    def patched(model):
+        changed = model.clone()
+        key = "diffusion_model.input_blocks.1.1.proj_in.weight"
+        weight = torch.ones_like(changed.model.state_dict()[key])
+        assert changed.add_patches({key: ("diff", (weight,))}, strength)
+        return changed
+
+    return patched
+
+
+def guided(scale: float):
+    def patched(model):
+        from comfy_extras.nodes_pag import PerturbedAttentionGuidance
+
+        return PerturbedAttentionGuidance.execute(model, scale).args[0]
+
+    return patched
+
+
+CHANGED_MODELS = [lora(0.5), lora(0.6), guided(2.0), guided(3.0), lambda m: set_context(m, 8, 4)]
+
+
+def test_another_model_is_another_job(model, conditions, tmp_path, checkpoints):
+    jobs = [job(change(model), conditions) for change in CHANGED_MODELS]
+    assert len({*jobs, job(model, conditions)}) == len(jobs) + 1
+    assert jobs == [job(change(model), conditions) for change in CHANGED_MODELS]
+    for file in checkpoints.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    assert job(tiny_model(tmp_path), conditions) != job(model, conditions)  # written later
+
+
+def test_other_conditions_are_another_job(model, portrait, conditions):
+    tokens = torch.zeros(FRAMES, 5, 32)
+    changed = tokens.clone()
+    changed[7, 4, 31] = 1e-6
+    other = portrait._replace(features={k: v * 1.001 for k, v in portrait.features.items()})
+    jobs = [
+        job(model, clip(portrait, FRAMES, tokens)),
+        job(model, clip(portrait, FRAMES, changed)),
+        job(model, clip(portrait, FRAMES, weights=(0.95, 2.0))),
+        job(model, clip(portrait, FRAMES + 1)),
+        job(model, clip(other, FRAMES)),
+        job(model, conditions, seed=2),
+        job(model, conditions, steps=3),
+        job(model, conditions, cfg=2.1),
+        job(model, conditions),
+    ]
+    assert len(set(jobs)) == len(jobs)
+
+
+def test_the_weights_of_a_vae_count():
+    def vae(weight: float):
+        result = GreyVAE()
+        result.first_stage_model = torch.nn.Linear(3, 2)
+        torch.nn.init.constant_(result.first_stage_model.weight, weight)
+        torch.nn.init.zeros_(result.first_stage_model.bias)
+        return result
+
+    assert fingerprint(vae_identity(vae(1.0))) == fingerprint(vae_identity(vae(1.0)))
+    assert fingerprint(vae_identity(vae(1.0))) != fingerprint(vae_identity(vae(2.0)))
+
+
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        (1, 1.0),
+        (1, True),
+        ("1", 1),
+        ([1, 2], [[1], 2]),
+        ([1, 2], [12]),
+        ({"a": 1}, {"a": 2}),
+        ({"a": 1}, {"b": 1}),
+        (torch.zeros(2, 3), torch.zeros(3, 2)),
+        (torch.zeros(2), torch.zeros(2, dtype=torch.int32)),
+        (torch.zeros(1).expand(2, 3), torch.ones(1).expand(2, 3)),
+        (torch.arange(6.0).view(2, 3), torch.arange(6.0).view(3, 2).T),
+    ],
+)
+def test_values_are_told_apart(one, other):
+    assert fingerprint(one) != fingerprint(other)
+
+
+def test_equal_values_are_equal():
+    assert fingerprint(torch.arange(6).view(2, 3).T) == fingerprint(torch.tensor([[0, 3], [1, 4], [2, 5]]))
+    assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+    endless = []
+    endless.append(endless)
+    assert fingerprint(endless) == fingerprint(endless)
