@@ -1,3 +1,4 @@
+import math
 from fractions import Fraction
 
 import pytest
@@ -61,6 +62,12 @@ def test_odd_sizes_repeat_their_last_row_and_column(size, padded):
 )
 def test_rates_are_exact_fractions(fps, rate):
     assert frame_rate(fps) == rate
+
+
+@pytest.mark.parametrize("fps", [0.0, -30.0, 0.5, 1e9, math.inf, math.nan])
+def test_rates_that_no_video_has_are_refused(fps):
+    with pytest.raises(ValueError, match="fps is .*: a video has 1 to 240 frames a second"):
+        frame_rate(fps)
 
 
 @pytest.mark.parametrize(

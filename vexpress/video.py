@@ -9,11 +9,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)  # Hz
+SLOWEST, FASTEST = 1, 240  # frames a second
 CHANNELS = (1, 2, 6)  # mono, stereo, 5.1: what ComfyUI writes
 
 
 def frame_rate(fps: float) -> Fraction:
     """The fraction a rate was meant as: 29.97 is 2997/100, 29.97003 is 30000/1001."""
+    if not SLOWEST <= fps <= FASTEST:
+        raise ValueError(f"fps is {fps:g}: a video has {SLOWEST} to {FASTEST} frames a second.")
     return Fraction(fps).limit_denominator(1001)
 
 
