@@ -70,6 +70,17 @@ def test_rates_that_no_video_has_are_refused(fps):
         frame_rate(fps)
 
 
+@pytest.mark.parametrize("sizes", [(5,), (2, 3), (1, 1, 3), (1, 4), (4, 1)])
+def test_a_clip_can_be_calmed_in_parts(sizes):
+    clip = torch.rand(5, 3, 4, 2, generator=torch.Generator().manual_seed(6))
+    calmed, start = [], 0
+    for size in sizes:
+        stop = start + size
+        calmed += deflicker(clip[start:stop], clip[max(start - 2, 0) : start], more=stop < 5)
+        start = stop
+    assert torch.equal(torch.stack(calmed), calm(clip))
+
+
 @pytest.mark.parametrize(
     "sample_rate, channels, seconds, expected",
     [

@@ -1,6 +1,6 @@
 """From pictures and a voice to a video."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 
 import torch
@@ -46,17 +46,21 @@ def sound_track(waveform: Tensor, sample_rate: int, seconds: float) -> tuple[Ten
     return torchaudio.functional.resample(waveform.float(), sample_rate, 48000), 48000
 
 
-def deflicker(frames: Iterable[Tensor]) -> Iterator[Tensor]:
+def deflicker(
+    frames: Iterable[Tensor], recent: Sequence[Tensor] = (), more: bool = False
+) -> Iterator[Tensor]:
     """3x3x3 median over time, height and width; three frames are in memory at a time.
 
     frames: F times (H, W, C); the clip is reflected at both ends, a single frame is its own neighbour
+    recent: the last two frames, or all, of the part of the clip before this one
+    more:   another part follows, and the last frame waits for it
     """
-    before = here = None
+    *_, before, here = None, None, *recent
     for after in frames:
         if here is not None:
             yield _median(after if before is None else before, here, after)
         before, here = here, after
-    if here is not None:
+    if here is not None and not more:
         before = here if before is None else before
         yield _median(before, here, before)
 

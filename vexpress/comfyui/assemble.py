@@ -1,6 +1,6 @@
 """Pictures and a voice as the parts of ComfyUI's VIDEO."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 
 import comfy.model_management
@@ -44,7 +44,9 @@ def deflicker_images(images: Tensor) -> Tensor:
     return calmed
 
 
-def deflickered(frames: Iterable[Tensor]) -> Iterator[Tensor]:
-    """The 3x3x3 median of a clip, on the GPU if there is one. frames: F times (H, W, C)"""
+def deflickered(
+    frames: Iterable[Tensor], recent: Sequence[Tensor] = (), more: bool = False
+) -> Iterator[Tensor]:
+    """The 3x3x3 median of a clip or a part of it, on the GPU if there is one. frames: F times (H, W, C)"""
     device = comfy.model_management.get_torch_device()
-    return deflicker(frame.to(device) for frame in frames)
+    return deflicker((frame.to(device) for frame in frames), [frame.to(device) for frame in recent], more)

@@ -11,7 +11,6 @@ from .clip import Clip
 WIDTHS = (
     12  # a pass holds at least so many maps as wide as the UNet's first level, at the size of the latents
 )
-COPIES = 2  # a video is written in parts, which are then joined
 
 
 def memory_needed(clip: Clip) -> int:
@@ -25,9 +24,10 @@ def memory_needed(clip: Clip) -> int:
 
 
 def disk_needed(clip: Clip) -> int:
-    """Bytes of the parts and of the video that they become."""
+    """Bytes of the parts that are still to be written, and as much for all of them joined."""
     *_, height, width = clip.window.shape
-    return COPIES * video_bytes(clip.band.num_frames, 8 * width, 8 * height)
+    band = clip.band
+    return video_bytes(2 * band.num_frames - band.released, 8 * width, 8 * height)
 
 
 def check_memory(clip: Clip, needed: int) -> None:
@@ -40,16 +40,16 @@ def check_memory(clip: Clip, needed: int) -> None:
         )
 
 
-def check_disk(needed: int, *folders: Path) -> None:
-    """folders: where the copies go, one each"""
-    for folder in folders:
+def check_disk(needed: int, *places: Path) -> None:
+    """places: where something of it goes; they need not exist yet"""
+    for folder in map(_existing, places):
         free = shutil.disk_usage(folder).free
-        share = needed if _one_disk(folders) else needed // COPIES
-        if share > free:
+        if needed > free:
             raise ValueError(
-                f"The video needs about {in_bytes(share)} of disk, and the disk of {folder} has {in_bytes(free)} free."
+                f"The render needs about {in_bytes(needed)} of disk, and the one that holds {folder} has "
+                f"{in_bytes(free)} left: free some space."
             )
 
 
-def _one_disk(folders: tuple[Path, ...]) -> bool:
-    return len({folder.stat().st_dev for folder in folders}) == 1
+def _existing(path: Path) -> Path:
+    return next(folder for folder in (path, *path.parents) if folder.exists())

@@ -5,7 +5,6 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from itertools import chain, islice
 from pathlib import Path
 
 import comfy.model_management
@@ -55,7 +54,7 @@ def render(
     clip = Clip(model, positive, negative, latent["samples"], seed, steps, cfg)
     job = fingerprint(clip.identity, vae_identity(vae), rate, calm)
     rendering = Rendering(clip, vae, rate, calm, unfinished_renders() / job)
-    rendering.announce()
+    rendering.start()
     try:
         return rendering.run(sound)
     except BaseException:  # ComfyUI's interruption is none of Exception's
@@ -71,38 +70,34 @@ class Rendering:
         self.unfinished = UnfinishedRender(folder)
         self.partial_video = folder.parents[1] / f"unfinished_{folder.name}.mp4"
         self.frames_of_parts: list[int] = []
-        self.last_pictures: list[Tensor] = []  # two at most: the neighbours in time of those that come next
-        if state := self.unfinished.start():
+        self.recent: list[Tensor] = []  # the last two pictures, for deflickering those that follow
+        if state := self.unfinished.load():
             self.frames_of_parts = state["parts"].tolist()
-            self.last_pictures = list(state.get("last_pictures", ()))
+            self.recent = list(state.get("recent", ()))
             clip.restore(state)
         clip.sampler.after_window = self._after_window
-        self.resumed_at = clip.band.evaluations
-        self.started = self.saved = time.monotonic()
 
-    def announce(self) -> None:
-        """What is to be done, before it is begun; raises what cannot fit."""
+    def start(self) -> None:
+        """Say what is to be done, and refuse what cannot fit, before anything is computed."""
         band, window = self.clip.band, self.clip.window
         height, width = (8 * side for side in window.shape[2:])
         memory, disk = memory_needed(self.clip), disk_needed(self.clip)
         self._say(
             f"{band.num_frames} frames of {width}x{height} pixels in {len(band.windows)} windows and {band.steps} steps: "
-            f"about {in_bytes(memory)} of memory beside the models, {in_bytes(disk)} of disk."
-            + (
-                f" An earlier try did {self._progress()} of it; this one goes on from there."
-                if self.resumed_at
-                else ""
-            )
+            f"at least {in_bytes(memory)} of memory beside the models, about {in_bytes(disk)} of disk."
         )
-        if left := others(self.unfinished.folder.parent, self.unfinished.folder):
-            logging.warning(left)
         check_memory(self.clip, memory)
-        check_disk(disk, self.unfinished.folder, temp_file(".mp4").parent)
+        check_disk(disk, unfinished_renders(), temp_file(".mp4"))
+        if band.evaluations:
+            self._say(f"An earlier try did {self._progress()}; this one goes on from there.")
+        if left := others(self.unfinished.folder):
+            logging.warning("V-Express Render: %s", left)
+        self.before, self.started = band.evaluations, time.monotonic()
+        self._save()  # which shows that the folder can be written
 
     def run(self, sound: Sound | None) -> Path:
         while not self.clip.done:
-            pictures = decoded(self.vae, self.clip.next_latents())
-            self._write_part(pictures)
+            self._write_part(self.clip.next_latents())
             self.clip.release()
             self._save()
         path = temp_file(".mp4")
@@ -113,43 +108,38 @@ class Rendering:
 
     def keep(self, audio: dict | None) -> None:
         """The render broke off: keep what is done, as a state to go on from and as a video to look at."""
+        if not self.clip.band.evaluations:
+            return self.unfinished.remove()
         frames = sum(self.frames_of_parts)
-        kept = "Nothing is finished yet"
+        kept = "No picture is finished yet"
         try:
             self._save()
             if frames:
                 sound = audio_sound(audio, float(frames / self.rate))
                 join_videos(self._parts(), self.partial_video, self.rate, sound)
                 kept = f"The first {frames} of {self.clip.band.num_frames} frames are in {self.partial_video}"
-        except Exception as error:  # the render's own is worth more to the user
+        except Exception as error:  # why the render broke off is worth more to the user
             logging.error("V-Express Render could not keep all it had done: %s", error)
         self._say(f"{kept}. Queue the same job again, and it goes on after {self._progress()}.")
 
-    def _write_part(self, pictures: Iterable[Tensor]) -> None:
-        """Where pictures are calmed, those that still lack a neighbour wait for the next part."""
-        recent = deque(self.last_pictures, maxlen=2)
+    def _write_part(self, latents: Tensor) -> None:
+        """latents: (f, 4, h, w)"""
+        recent = deque(self.recent, maxlen=2)
+        pictures = remembered(decoded(self.vae, latents), recent)
         if self.calm:
-            pictures = self._calmed(remembered(pictures, recent))
+            more = self.clip.band.finished < self.clip.band.num_frames
+            pictures = deflickered(pictures, self.recent, more)
         written = 0
         with write_video(self.unfinished.part(len(self.frames_of_parts)), self.rate) as video:
             for picture in pictures:
                 video.write(picture)
                 written += 1
         self.frames_of_parts.append(written)
-        self.last_pictures = list(recent)
-
-    def _calmed(self, pictures: Iterator[Tensor]) -> Iterator[Tensor]:
-        before = len(self.last_pictures)
-        calm = deflickered(chain(self.last_pictures, pictures))
-        if before == 2:  # the first is only there as a neighbour
-            next(calm)
-        if self.clip.band.finished == self.clip.band.num_frames:
-            return calm
-        return islice(calm, before + len(self.clip.band.finished_frames()) - 1 - (before == 2))
+        self.recent = list(recent)
 
     def _after_window(self) -> None:
         band = self.clip.band
-        took = (time.monotonic() - self.started) / (band.evaluations - self.resumed_at)
+        took = (time.monotonic() - self.started) / (band.evaluations - self.before)
         left = in_words(took * (band.evaluations_in_all - band.evaluations))
         tell(f"{self._progress()} done, about {left} left.")
         if time.monotonic() - self.saved > SAVE_SECONDS:
@@ -157,8 +147,8 @@ class Rendering:
 
     def _save(self) -> None:
         state = self.clip.state() | {"parts": torch.tensor(self.frames_of_parts, dtype=torch.int64)}
-        if self.last_pictures:
-            state["last_pictures"] = torch.stack(self.last_pictures).cpu().contiguous()
+        if self.calm and self.recent:
+            state["recent"] = torch.stack(self.recent).cpu().contiguous()
         self.unfinished.save(state)
         self.saved = time.monotonic()
 

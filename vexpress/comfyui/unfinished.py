@@ -22,15 +22,15 @@ class UnfinishedRender:
     def __init__(self, folder: Path):
         self.folder = folder
 
-    def start(self) -> dict[str, Tensor]:
-        """The state an earlier try has left, {} if there is none; parts that it does not know of are removed."""
-        with said_in_a_sentence(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            state = self._load()
-            known = [self.part(number) for number in range(len(state.get("parts", ())))]
-            for file in self.folder.iterdir():
-                if file not in known and (file.name != STATE or not state):
-                    file.unlink()
+    def load(self) -> dict[str, Tensor]:
+        """The state an earlier try has left, {} if there is none; files that it does not know of are removed."""
+        if not self.folder.is_dir():
+            return {}
+        state = self._load()
+        known = {self.part(number) for number in range(len(state.get("parts", ())))}
+        for file in {*self.folder.iterdir()} - known:
+            if file.name != STATE or not state:
+                file.unlink()
         return state
 
     def _load(self) -> dict[str, Tensor]:
@@ -50,6 +50,7 @@ class UnfinishedRender:
         """state: with "parts", the number of pictures in each part that is written"""
         path, new = self.folder / STATE, self.folder / f"{STATE}.part"
         with said_in_a_sentence(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
             with open(new, "wb") as file:
                 file.write(save(state))
                 file.flush()
@@ -63,20 +64,18 @@ class UnfinishedRender:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def others(folder: Path, current: Path) -> str:
-    """One sentence about what earlier jobs have left, "" if nothing."""
-    left = [f for f in sorted(folder.iterdir()) if f.is_dir() and f != current] if folder.is_dir() else []
+def others(current: Path) -> str:
+    """One sentence about what other jobs have left beside this one's folder, "" if nothing."""
+    left = sorted(state.parent for state in current.parent.glob(f"*/{STATE}") if state.parent != current)
     if not left:
         return ""
-    named = ", ".join(f"{job.name} ({in_bytes(_size(job))}, {_age(job)})" for job in left)
-    return (
-        f"Unfinished renders of other settings lie in {folder}: {named}. Delete those that shall not go on."
-    )
+    named = ", ".join(f"{job.name} ({in_bytes(_size(job))}, {_last_used(job)})" for job in left)
+    return f"{current.parent} holds unfinished renders of other settings: {named}. Delete those that shall not go on."
 
 
 def _size(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
-def _age(folder: Path) -> str:
-    return time.strftime("%Y-%m-%d", time.localtime(folder.stat().st_mtime))
+def _last_used(folder: Path) -> str:
+    return time.strftime("%Y-%m-%d", time.localtime((folder / STATE).stat().st_mtime))
