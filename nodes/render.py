@@ -14,8 +14,9 @@ class Render(io.ComfyNode):
             display_name="V-Express Render",
             category="V-Express",
             description="Sample, decode and encode a clip piece by piece: minutes or hours of video in the memory of "
-            "some seconds. Takes the place of V-Express Sampler, VAE Decode and V-Express Assemble Video.",
-            search_aliases=["long video", "low memory video", "render talking head", "out of memory"],
+            "some seconds. Cancelled or crashed? Queue the same job again, and it goes on. Takes the place of "
+            "V-Express Sampler, VAE Decode and V-Express Assemble Video.",
+            search_aliases=["long video", "low memory video", "render talking head", "out of memory", "resume"],
             inputs=[
                 *clip_inputs(),
                 io.Vae.Input("vae", tooltip="Connect the VAE that encoded the portrait."),
