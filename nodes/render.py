@@ -16,7 +16,13 @@ class Render(io.ComfyNode):
             description="Sample, decode and encode a clip piece by piece: minutes or hours of video in the memory of "
             "some seconds. Cancelled or crashed? Queue the same job again, and it goes on. Takes the place of "
             "V-Express Sampler, VAE Decode and V-Express Assemble Video.",
-            search_aliases=["long video", "low memory video", "render talking head", "out of memory", "resume"],
+            search_aliases=[
+                "long video",
+                "low memory video",
+                "render talking head",
+                "out of memory",
+                "resume",
+            ],
             inputs=[
                 *clip_inputs(),
                 io.Vae.Input("vae", tooltip="Connect the VAE that encoded the portrait."),

@@ -1,7 +1,5 @@
 """A clip on its way from noise to latents, some windows at a time, in memory that does not grow with its length."""
 
-from collections.abc import Callable
-
 import comfy.samplers
 import comfy.utils
 import latent_preview
@@ -34,37 +32,24 @@ class Clip:
         seed: int,
         steps: int,
         cfg: float,
-        after_window: Callable[[], None] = lambda: None,
     ):
-        """
-        empty:        (F, 4, h, w) for its shape
-        after_window: called after each evaluation of the model
-        """
+        """empty: (F, 4, h, w) for its shape"""
         require_vexpress(model)
         refuse_memory(model, positive, negative)
         length, overlap = context_of(model)
         self.model, self.seed, self.sigmas = model, seed, trailing_sigmas(model, steps)
         self.band = Band(spans(len(empty), length, overlap), steps)
         self.noise = NoiseStream(seed, len(empty), tuple(empty.shape[1:]))
-        self.sampler = Wavefront(self.band, SEGMENT * (length - overlap), self.noise, after_window)
-        self.window = torch.zeros(
-            min(length, len(empty)), *empty.shape[1:]
-        )  # all that ComfyUI needs room for
-        conds = [for_windows(conditioning, empty, len(self.window)) for conditioning in (positive, negative)]
+        self.sampler = Wavefront(self.band, SEGMENT * (length - overlap), self.noise)
+        window = min(length, len(empty))
+        self.window = torch.zeros(window, *empty.shape[1:])  # all that ComfyUI needs room for
+        conds = [for_windows(conditioning, empty, window) for conditioning in (positive, negative)]
         self.guider = comfy.samplers.CFGGuider(model)
         self.guider.set_conds(*conds)
         self.guider.set_cfg(cfg)
         self.callback = latent_preview.prepare_callback(model, self.band.evaluations_in_all)
-        self.identity = (
-            model_identity(model),
-            conds,
-            tuple(empty.shape),
-            length,
-            overlap,
-            seed,
-            self.sigmas,
-            cfg,
-        )
+        settings = tuple(empty.shape), length, overlap, seed, self.sigmas, cfg
+        self.identity = model_identity(model), conds, settings  # for fingerprint()
 
     @property
     def done(self) -> bool:

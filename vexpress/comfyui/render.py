@@ -24,9 +24,8 @@ from .unfinished import UnfinishedRender, others
 from .video_sound import audio_sound
 from .video_writer import Sound, join_videos, write_video
 
-DECODE_AT_ONCE = (
-    4  # frames: at 512 x 512 the VAE needs about 2 GB in fp32 for each; ComfyUI takes fewer if need be
-)
+# frames: at 512 x 512 the VAE needs about 2 GB in fp32 for each, and ComfyUI takes fewer where less memory is free
+DECODE_AT_ONCE = 4
 SAVE_SECONDS = 20  # so much work is lost at most
 
 
