@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import comfy.model_management
 import comfy.model_patcher
-import comfy.ops
 import comfy.utils
 import torch
 from comfy.latent_formats import SD15
@@ -20,6 +19,7 @@ from ..model.unet import unet_arguments
 from .context import set_context
 from .files import load_checkpoint
 from .model import VExpressSD15
+from .operations import pick_operations
 from .unet_keys import convert_unet, without_positions
 
 UNUSED_BY_REFERENCE_NET = (
@@ -77,6 +77,7 @@ def denoising_model(
     )
     cast = comfy.model_management.unet_manual_cast(dtype, device, model_config.supported_inference_dtypes)
     model_config.set_inference_dtype(dtype, cast)
+    model_config.custom_operations = pick_operations(dtype, cast, device)
 
     model = model_config.get_model(weights)
     patcher_class = ModelPatcher if disable_dynamic else comfy.model_patcher.CoreModelPatcher
@@ -109,9 +110,8 @@ class LoadedReferenceNet:
         dtype = comfy.model_management.unet_dtype(model_params=comfy.utils.calculate_parameters(weights))
         cast = comfy.model_management.unet_manual_cast(dtype, device)
         self.dtype = cast or dtype
-        net = ReferenceNet(
-            dtype=dtype, operations=comfy.ops.pick_operations(dtype, cast), **unet_arguments(config)
-        )
+        operations = pick_operations(dtype, cast, device)
+        net = ReferenceNet(dtype=dtype, operations=operations, **unet_arguments(config))
         self.patcher = comfy.model_patcher.CoreModelPatcher(
             net.eval().requires_grad_(False), device, comfy.model_management.unet_offload_device()
         )
