@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pack.vexpress import draw
 from pack.vexpress.draw import draw_kps, draw_over
 from pack.vexpress.kps import Kps
 from PIL import Image
@@ -40,6 +41,23 @@ def test_equal_frames_look_equal_and_others_do_not():
     images = draw_kps(torch.stack([FACE, FACE + 2, FACE]), 64, 48)
     assert torch.equal(images[0], images[2])
     assert not torch.equal(images[0], images[1])
+
+
+def test_a_frame_is_drawn_once_however_often_it_is_asked_for(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(draw, "_draw_frame", lambda image, points: drawn.append(points))
+    draw._drawing.cache_clear()
+    for window in (FACE[None], torch.stack([FACE, FACE + 1]), FACE[None] + 1):
+        draw_kps(window, 64, 48)
+    draw_kps(FACE[None], 64, 64)
+    draw._drawing.cache_clear()
+    assert [points.tolist() for points in drawn] == [FACE.tolist(), (FACE + 1).tolist(), FACE.tolist()]
+
+
+def test_a_remembered_drawing_takes_less_than_a_tenth_of_the_picture():
+    draw_kps(FACE[None] * 8, 512, 512)
+    drawn, values = draw._drawing((FACE * 8).numpy().tobytes(), 512, 512)
+    assert drawn.nbytes + values.nbytes < 512 * 512 * 3 / 10
 
 
 def test_without_background_the_drawing_is_on_black():

@@ -1,6 +1,7 @@
 """Draws V-Kps as the checkpoints saw them in training: pixel for pixel what OpenCV makes of them."""
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -28,14 +29,25 @@ def draw_kps(points: Tensor, width: int, height: int) -> Tensor:
     returns: (F, H, W, 3) RGB, uint8
     """
     images = torch.zeros(len(points), height, width, 3, dtype=torch.uint8)
-    drawn: dict[bytes, ndarray] = {}
     for image, frame in zip(images.numpy(), points.detach().float().cpu().numpy(), strict=True):
-        first = drawn.setdefault(frame.tobytes(), image)
-        if first is image:
-            _draw_frame(image, frame)
-        else:
-            image[:] = first
+        drawn, values = _drawing(frame.tobytes(), width, height)
+        image.reshape(-1)[drawn] = values
     return images
+
+
+@lru_cache(maxsize=2048)  # some 7 kB each at 512 pixels; every window and step draws its frames again
+def _drawing(points: bytes, width: int, height: int) -> tuple[ndarray, ndarray]:
+    """
+    points:  (3, 2) float32
+    returns: where the picture's bytes are not zero, and what they are, each (N,)
+    """
+    image = np.zeros((height, width, 3), dtype=np.uint8)
+    _draw_frame(image, np.frombuffer(points, dtype=np.float32).reshape(3, 2))
+    rows = image.reshape(height, -1)
+    filled = np.flatnonzero(rows.max(1))
+    row, place = rows[filled].nonzero()
+    drawn = (filled[row] * rows.shape[1] + place).astype(np.int32)
+    return drawn, image.reshape(-1)[drawn]
 
 
 def draw_over(kps: Kps, background: Tensor | None = None) -> Tensor:
