@@ -118,6 +118,7 @@ def denoising_step(device: torch.device) -> Callable[[int, int], Tensor]:
             transformer_options={"cond_or_uncond": [1, 0]},
             reference=[None, reference],
             kps_images=[None, kps],
+            voices=[False, True],
             weights=AttentionWeights(),
         )
 

@@ -153,6 +153,7 @@ def test_fp8_weights_run_and_stay_near(dtype, checkpoints):
             transformer_options={},
             reference=[reference],
             kps_images=[torch.zeros(1, 3, 128, 128, dtype=torch.uint8)],
+            voices=[True],
             weights=AttentionWeights(),
         )
         outputs.append(output)

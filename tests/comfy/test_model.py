@@ -22,6 +22,7 @@ def forward(model) -> torch.Tensor:
         transformer_options=model.model_options["transformer_options"],
         reference=[None],
         kps_images=[None],
+        voices=[True],
         weights=AttentionWeights(),
     )
 

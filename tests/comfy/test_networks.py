@@ -61,6 +61,7 @@ def test_the_denoising_unet_is_golden(case, model, reference):
         transformer_options={},
         reference=references,
         kps_images=images,
+        voices=[False, True][-len(images) :],
         weights=weights,
     )
     assert relative_error(output, tensors[f"{case}.output"]) < FORWARD
@@ -86,6 +87,7 @@ def test_a_window_longer_than_the_position_table_is_refused(model, reference):
             transformer_options={},
             reference=[reference],
             kps_images=[None],
+            voices=[True],
             weights=AttentionWeights(),
         )
 
@@ -146,6 +148,6 @@ def test_widths_need_not_be_multiples_of_the_first():
         torch.nn.init.normal_(weight, std=0.02)
     output = net(
         torch.zeros(2, 4, 8, 8), torch.zeros(2), torch.zeros(2, 5, 48), transformer_options={}, reference=[None],
-        kps_images=[torch.zeros(2, 3, 64, 64, dtype=torch.uint8)], weights=AttentionWeights(),
+        kps_images=[torch.zeros(2, 3, 64, 64, dtype=torch.uint8)], voices=[True], weights=AttentionWeights(),
     )  # fmt: skip
     assert output.shape == (2, 4, 8, 8)

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..draw import draw_kps
 from ..kps import Kps
 from ..model.reference import ReferenceFeatures
+from ..model.silence import has_voice
 from ..model.unet import AttentionWeights, VExpressUNet
 from .memoryless import refuse_shared_cache
 
@@ -70,6 +71,7 @@ class VExpress(BaseModel):
             **super().extra_conds(**kwargs),
             "reference": PerCond(self._on_device(condition.reference, kwargs["device"])),
             "kps": PerCond(condition.kps),
+            "voices": PerCond(has_voice(kwargs["cross_attn"])),
             "weights": comfy.conds.CONDConstant(condition.weights),
         }
 

@@ -12,6 +12,7 @@ from ..config import UNetConfig
 from .guider import VKpsGuider
 from .motion import MotionModule
 from .reference import Block, ReferenceAttention, ReferenceFeatures, attend
+from .silence import gather, spread
 
 
 class AttentionWeights(NamedTuple):
@@ -108,6 +109,7 @@ class VExpressUNet(UNetModel):
         *,
         reference: Sequence[ReferenceFeatures | None],
         kps_images: Sequence[Tensor | None],
+        voices: Sequence[bool],
         weights: AttentionWeights,
         **kwargs,
     ) -> Tensor:
@@ -116,6 +118,7 @@ class VExpressUNet(UNetModel):
         context:    (B*F, T, A) audio tokens
         reference:  per cond, the features of its portrait, or None
         kps_images: per cond, (F, 3, H, W) uint8 drawn V-Kps ((1, 3, H, W) if all are alike), or None
+        voices:     per cond, whether any of its audio tokens is not zero
         """
         conds = len(reference)
         num_frames = x.shape[0] // conds
@@ -134,8 +137,14 @@ class VExpressUNet(UNetModel):
             attention = self.reference_attention[self.names[block]]
             return h + weights.reference * attend(attention, h, maps, transformer_options)
 
+        skip_silence = not all(voices) and not attn2_is_patched(transformer_options)
+
+        def leave_out_silence(h: Tensor, context: Tensor, value: Tensor, options: dict) -> tuple:
+            return tuple(gather(x, voices) for x in (h, context, value))
+
         def scale_audio(h: Tensor, options: dict) -> Tensor:
-            return h * weights.audio
+            h = h * weights.audio
+            return spread(h, voices, num_frames) if skip_silence else h
 
         def move(h: Tensor, options: dict) -> Tensor:
             return self.motion_modules[self.names[options["block"]]](h, num_frames, options)
@@ -151,6 +160,7 @@ class VExpressUNet(UNetModel):
         ours = {
             "input_block_patch": [add_kps],
             "middle_patch": [attend_to_reference],
+            "attn2_patch": [leave_out_silence] if skip_silence else [],
             "attn2_output_patch": [scale_audio],
             "forward_timestep_embed_patch": [
                 (SpatialTransformer, after_transformer),
@@ -169,3 +179,9 @@ class VExpressUNet(UNetModel):
             if images is not None:
                 chunks[i] = chunks[i] + self.v_kps_guider(images.to(h) / 255)
         return torch.cat(chunks)
+
+
+def attn2_is_patched(transformer_options: dict) -> bool:
+    """Whether somebody else's patch sees audio attention's inputs, and may count the conds in them."""
+    replaced = transformer_options.get("patches_replace", {}).get("attn2")
+    return bool(replaced or transformer_options.get("patches", {}).get("attn2_patch"))
