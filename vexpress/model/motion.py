@@ -53,4 +53,4 @@ class MotionModule(nn.Module):
             y = block(y, transformer_options)
         y = self.proj_out(y)
         y = y.unflatten(0, (-1, height * width)).permute(0, 2, 3, 1)  # (B*L, F, C) -> (B, F, C, L)
-        return x + y.reshape(x.shape)
+        return (x.view(y.shape) + y).view_as(x)
