@@ -6,7 +6,9 @@ import pytest
 from pack.tools import model_shapes
 from pack.tools.model_shapes import TINY, Sizes
 
-GOLDEN = json.loads((Path(__file__).parent / "golden" / "weights.json").read_text())["shapes"]
+FOLDER = Path(__file__).parent / "golden"
+GOLDEN = json.loads((FOLDER / "weights.json").read_text())["shapes"]
+RELEASED = json.loads((FOLDER / "networks" / "released_shapes.json").read_text())
 
 
 @pytest.mark.parametrize(
@@ -18,6 +20,7 @@ GOLDEN = json.loads((Path(__file__).parent / "golden" / "weights.json").read_tex
         ("v_kps_guider", 16, 1_086_480),
         ("audio_projection", 52, 29_524_224),
         ("wav2vec2", 211, 94_371_712),
+        ("vae", 248, 83_653_863),
     ],
 )
 def test_the_released_files_are_this_large(name, keys, elements):
@@ -31,3 +34,7 @@ def test_the_released_files_are_this_large(name, keys, elements):
 )
 def test_the_stand_ins_have_the_golden_networks_keys_and_shapes(name):
     assert getattr(model_shapes, name)(TINY) == GOLDEN[name]
+
+
+def test_the_vae_has_the_released_keys_and_shapes():
+    assert model_shapes.vae(Sizes()) == RELEASED["vae"]

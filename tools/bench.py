@@ -1,9 +1,11 @@
 """
-Measures the full-size denoising UNet, with weights built by rule, on the CPU or a CUDA GPU: seconds and peak memory
-for one guided step of one context window, beside the machine's own matrix and copy speed. Nothing is downloaded.
+Measures the full-size networks, with weights built by rule, on the CPU or a CUDA GPU: seconds and peak memory of each
+part of the method, beside the machine's own matrix and copy speed. Nothing is downloaded.
 """
 
 import argparse
+import ctypes
+import gc
 import json
 import os
 import statistics
@@ -11,36 +13,31 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # a thread that waits does not work
 
-from ..vexpress.tiny import rule_built_weights
-from . import model_shapes
-from .server import peak_memory
+import torch  # noqa: E402
 
-STEP_GFLOP = {256: 547, 512: 2555}  # of one frame with guidance, multiply-add counted as 2
+from .bench_table import OVERLAP, Machine, Row, second_of_video, table  # noqa: E402
+from .server import peak_memory  # noqa: E402
 
+if TYPE_CHECKING:
+    from .bench_works import Work
 
-class Row(NamedTuple):
-    """One line of the table. `gflop` is None where nobody counted."""
-
-    name: str
-    seconds: float
-    gflop: float | None = None
-
-    def line(self) -> str:
-        rate = "" if self.gflop is None else f"{self.gflop / self.seconds:.0f} GFLOP/s"
-        return f"{self.name:<44}{self.seconds:>10.3f} s{rate:>16}"
+BASELINE = Path(__file__).with_name("bench_baseline.json")
+FEW, ALL = [(256, 12)], [(256, 12), (256, 24), (512, 12), (512, 24)]  # pixels and frames of a context window
+RESET_PEAK = Path("/proc/self/clear_refs")
 
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="dev.py bench", description=__doc__)
-    parser.add_argument("--size", type=int, nargs="*", default=[256], choices=[256, 512], help="pixels")
-    parser.add_argument("--frames", type=int, nargs="*", default=[12], help="frames of a context window")
+    parser.add_argument(
+        "--all", action="store_true", help="also 512 px, windows of 24 frames, a minute of voice"
+    )
     parser.add_argument("--runs", type=int, default=3, help="counted runs of each; the median is shown")
     parser.add_argument("--json", type=Path, help="also write the numbers to this file")
+    parser.add_argument("--baseline", type=Path, default=BASELINE, help="numbers to compare with")
     options = parser.parse_args(arguments)
 
     sys.path.insert(0, os.environ["COMFYUI_PATH"])
@@ -48,102 +45,116 @@ def main(arguments: list[str]) -> int:
 
     args.cpu = not torch.cuda.is_available()
     args.use_pytorch_cross_attention = True
-    rows = []
+    windows, voices = (ALL, [1, 10, 60]) if options.all else (FEW, [10])
     with torch.inference_mode():
-        for row in measure(options):
+        machine, rows = this_machine(options.runs), []
+        for row in measured(windows, voices, options.runs):
             rows.append(row)
-            print(row.line(), flush=True)
-    print(f"{'peak memory':<44}{peak() / 1e9:>10.1f} GB")
+            print(f"{row.name}: {row.seconds:.2f} s", flush=True)
+    print("\n".join(report(machine, rows, windows, read(options.baseline))))
     if options.json:
-        numbers = {"peak_memory": peak(), "rows": [row._asdict() for row in rows]}
-        options.json.write_text(json.dumps(numbers, indent=1), encoding="utf-8")
+        numbers = {"machine": machine._asdict(), "rows": [row._asdict() for row in rows]}
+        options.json.write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
     return 0
 
 
-def measure(options: argparse.Namespace) -> Iterator[Row]:
-    from comfy.model_management import get_torch_device
-
-    device = get_torch_device()
-    yield from machine(device, options.runs)
-    denoise = denoising_step(device)
-    for size in options.size:
-        for frames in options.frames:
-            seconds = median(lambda s=size, f=frames: denoise(s, f), options.runs)
-            yield Row(f"denoising step, {frames} frames of {size} px", seconds, frames * STEP_GFLOP[size])
+def read(path: Path) -> tuple[Machine, list[Row]]:
+    """What an earlier run wrote by --json."""
+    numbers = json.loads(path.read_text(encoding="utf-8"))
+    return Machine(**numbers["machine"]), [Row(**row) for row in numbers["rows"]]
 
 
-def machine(device: torch.device, runs: int) -> Iterator[Row]:
-    """What the machine does at best: a matrix product of 4096, and a copy of 1 GB."""
-    dtype = torch.float16 if device.type == "cuda" else torch.float32
-    matrix = torch.randn(4096, 4096, device=device, dtype=dtype)
-    block = torch.zeros(1 << 28, device=device)
-    yield Row("matrix product of 4096", median(lambda: matrix @ matrix, runs), 2 * 4096**3 / 1e9)
-    yield Row("copy of 1 GiB", median(lambda: block.clone(), runs))
+def report(
+    machine: Machine, rows: list[Row], windows: list[tuple[int, int]], baseline: tuple[Machine, list[Row]]
+) -> Iterator[str]:
+    yield ""
+    if not torch.cuda.is_available():
+        yield "seconds are those that the threads worked: CPU time / threads"
+    yield f"{machine.processor}, {machine.threads} threads, torch {machine.torch}"
+    yield f"matrix product {machine.matmul:.0f} GFLOP/s, copy {machine.copy:.0f} GB/s"
+    yield f"baseline: {baseline[0].processor}, {baseline[0].threads} threads, torch {baseline[0].torch}"
+    yield ""
+    yield from table(rows, baseline[1])
+    yield ""
+    for size, frames in windows:
+        seconds = second_of_video(rows, size, frames)
+        yield f"1 s of video, {size} px, windows of {frames}/{OVERLAP}: {seconds:.0f} s (computed: 25 steps, 30 fps)"
 
 
-def denoising_step(device: torch.device) -> Callable[[int, int], Tensor]:
-    """A forward of the denoising UNet with guidance, as a function of picture size and frames."""
-    from comfy.model_management import load_models_gpu
+def measured(windows: list[tuple[int, int]], voices: list[int], runs: int) -> Iterator[Row]:
+    from .bench_works import works
 
-    from ..vexpress.comfyui.loader import denoising_model
-    from ..vexpress.model.unet import AttentionWeights
-
-    sizes = model_shapes.Sizes()
-    parts = {
-        name: rule_built_weights(name, getattr(model_shapes, name)(sizes))
-        for name in ("denoising_unet", "motion_module", "v_kps_guider")
-    }
-    weights = parts["denoising_unet"] | parts["motion_module"]
-    patcher = denoising_model(weights, parts["v_kps_guider"], "rule-built weights")
-    del parts, weights
-    load_models_gpu([patcher])
-    net, dtype = patcher.model.diffusion_model, patcher.model.get_dtype_inference()
-    widths = {
-        block: attention.norm1_5.weight.shape[0] for block, attention in net.reference_attention.items()
-    }
-
-    def forward(size: int, frames: int) -> Tensor:
-        x = torch.randn(2 * frames, 4, size // 8, size // 8, device=device, dtype=dtype)
-        reference = {
-            block: torch.randn(1, places(block, size), widths[name], device=device, dtype=dtype)
-            for block, name in net.names.items()
-            if name in widths
-        }
-        kps = torch.zeros(1, 3, size, size, dtype=torch.uint8, device=device)
-        tokens = torch.randn(2 * frames, 5, sizes.audio_width, device=device, dtype=dtype)
-        return net(
-            x,
-            torch.full((2 * frames,), 500.0, device=device),
-            tokens,
-            transformer_options={"cond_or_uncond": [1, 0]},
-            reference=[None, reference],
-            kps_images=[None, kps],
-            voices=[False, True],
-            weights=AttentionWeights(),
-        )
-
-    return forward
+    for work in works(windows, voices):
+        matmul = matrix_product(runs)
+        forget_peak()
+        yield Row(work.name, timed(work, runs), work.gflop, matmul, peak())
 
 
-def places(block: tuple[str, int], size: int) -> int:
-    """Positions of the latent at a transformer block."""
-    side, index = block
-    level = {"input": index // 3, "middle": 3, "output": (11 - index) // 3}[side]
-    return (size // 8 >> level) ** 2
+def timed(work: "Work", runs: int) -> float:
+    once = work.slow and not torch.cuda.is_available()
+    return median(work.run, 1 if once else runs, warm_up=not once)
 
 
-def median(work: Callable[[], Tensor], runs: int) -> float:
-    """Seconds, after one run that is not counted."""
+def this_machine(runs: int) -> Machine:
+    block = torch.zeros(1 << 28, device=device())
+    copy = 2 * block.nbytes / 1e9 / median(lambda: block.clone(), runs)
+    return Machine(processor(), torch.get_num_threads(), torch.__version__, matrix_product(runs), copy)
+
+
+def matrix_product(runs: int) -> float:
+    """GFLOP/s in the type the networks run in."""
+    dtype = torch.float16 if torch.cuda.is_available() else torch.float32
+    matrix = torch.randn(4096, 4096, device=device(), dtype=dtype)
+    return 2 * 4096**3 / 1e9 / median(lambda: matrix @ matrix, runs)
+
+
+def processor() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    cpuinfo = Path("/proc/cpuinfo")
+    names = (
+        [line for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        if cpuinfo.exists()
+        else []
+    )
+    return names[0].split(":")[1].strip() if names else "a CPU"
+
+
+def device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def median(work: Callable[[], object], runs: int, warm_up: bool = True) -> float:
+    """Seconds by `clock`."""
     seconds = []
-    for _ in range(runs + 1):
-        started = time.perf_counter()
-        result = work()
-        if result.is_cuda:
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds[1:])
+    for _ in range(runs + warm_up):
+        started = clock()
+        work()
+        seconds.append(clock() - started)
+    return statistics.median(seconds[warm_up:])
 
 
-def peak() -> int:
-    """Bytes: of the GPU if there is one, else of the process."""
-    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else peak_memory(os.getpid())
+def clock() -> float:
+    """Seconds; on the CPU those that its threads worked, so that other programs on the machine do not count."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+        return time.perf_counter()
+    return time.process_time() / torch.get_num_threads()
+
+
+def forget_peak() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    elif RESET_PEAK.exists():
+        give_back = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc keeps what was freed
+        if give_back is not None:
+            give_back(0)
+        RESET_PEAK.write_text("5")
+
+
+def peak() -> int | None:
+    """Bytes since `forget_peak`: of the GPU if there is one, else of the process, where its peak can be forgotten."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    return peak_memory(os.getpid()) if RESET_PEAK.exists() else None

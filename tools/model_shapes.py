@@ -16,6 +16,7 @@ class Sizes(NamedTuple):
     wav2vec2_layers: int = 12
     wav2vec2_heads: int = 12
     wav2vec2_feed_forward: int = 3072
+    vae: tuple[int, ...] = (128, 256, 512, 512)
 
 
 TINY = Sizes((32, 32, 32, 64), 32, (8, 8, 16, 24), 16, 3, 4, 64)
@@ -107,6 +108,34 @@ def wav2vec2_config(sizes: Sizes) -> dict:
     }
 
 
+def vae(sizes: Sizes) -> Shapes:
+    """Stable Diffusion 1.5's, in the names of diffusers."""
+    first, *_, deepest = widths = sizes.vae
+    shapes = _conv("quant_conv", 8, 8, kernel=1) | _conv("post_quant_conv", 4, 4, kernel=1)
+    shapes |= _conv("encoder.conv_in", 3, first) | _conv("encoder.conv_out", deepest, 8)
+    shapes |= _conv("decoder.conv_in", 4, deepest) | _conv("decoder.conv_out", first, 3)
+    shapes |= _norm("encoder.conv_norm_out", deepest) | _norm("decoder.conv_norm_out", first)
+    for side, levels, sampler, layers in (
+        ("encoder", widths, "down", LAYERS),
+        ("decoder", widths[::-1], "up", LAYERS + 1),
+    ):
+        before = levels[0]
+        for i, width in enumerate(levels):
+            block = f"{side}.{sampler}_blocks.{i}"
+            for j in range(layers):
+                shapes |= _resnet(f"{block}.resnets.{j}", before, width)
+                before = width
+            last = i == len(levels) - 1
+            shapes |= {} if last else _conv(f"{block}.{sampler}samplers.0.conv", width, width)
+        middle = f"{side}.mid_block"
+        for j in range(2):
+            shapes |= _resnet(f"{middle}.resnets.{j}", deepest, deepest)
+        attention = f"{middle}.attentions.0"
+        shapes |= _norm(f"{attention}.group_norm", deepest)
+        shapes |= _joined(_linear(f"{attention}.to_{p}", deepest, deepest) for p in ("q", "k", "v", "out.0"))
+    return shapes
+
+
 def taesd() -> Shapes:
     """TAESD's encoder and decoder in one file, as ComfyUI's VAE loader reads it."""
     encoder = ["3>64", "block", *["down", "block", "block", "block"] * 3, "64>4"]
@@ -177,10 +206,10 @@ def _unet(sizes: Sizes, attentions: tuple[str, ...], norms: tuple[str, ...]) -> 
     return shapes
 
 
-def _resnet(name: str, width_in: int, width: int, time: int) -> Shapes:
+def _resnet(name: str, width_in: int, width: int, time: int | None = None) -> Shapes:
     shapes = _norm(f"{name}.norm1", width_in) | _conv(f"{name}.conv1", width_in, width)
     shapes |= _norm(f"{name}.norm2", width) | _conv(f"{name}.conv2", width, width)
-    shapes |= _linear(f"{name}.time_emb_proj", time, width)
+    shapes |= _linear(f"{name}.time_emb_proj", time, width) if time else {}
     return shapes if width_in == width else shapes | _conv(f"{name}.conv_shortcut", width_in, width, kernel=1)
 
 
