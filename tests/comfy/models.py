@@ -1,10 +1,12 @@
 """The tiny networks of the golden files as checkpoint files, and what the tests share about them."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from golden_weights import GOLDEN, golden_shapes, golden_state_dict
+from pack.vexpress.comfyui.clip import Clip
 from pack.vexpress.comfyui.loader import DenoisingFiles, LoadedReferenceNet, load_denoising_model
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -38,6 +40,13 @@ def tiny_model(folder: Path, **options):
 
 def tiny_reference_net(folder: Path) -> LoadedReferenceNet:
     return LoadedReferenceNet(str(folder / "reference_net.safetensors"))
+
+
+def segments_of(clip: Clip) -> Iterator[Tensor]:
+    """All latents of a clip, as V-Express Render takes them. (f, 4, h, w) each"""
+    while not clip.done:
+        yield clip.next_latents()
+        clip.release()
 
 
 def meta_weights(shapes: dict[str, list[int]]) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ import av
 import comfy.model_management
 import pytest
 import torch
-from models import GreyVAE
+from models import GreyVAE, segments_of
 from pack.vexpress.comfyui import clip as clips
 from pack.vexpress.comfyui import render as rendering
 from pack.vexpress.comfyui.sampling import sample
@@ -15,10 +15,7 @@ from test_sampling import clip
 def test_its_latents_are_those_of_the_sampler(frames, short_windows, small_portrait, monkeypatch):
     monkeypatch.setattr(clips, "SEGMENT", 1)  # window
     positive, negative, latent = clip(small_portrait, frames)
-    sampled, pieces = clips.Clip(short_windows, positive, negative, latent["samples"], 5, 3, 2.0), []
-    while not sampled.done:
-        pieces.append(sampled.next_latents())
-        sampled.release()
+    pieces = list(segments_of(clips.Clip(short_windows, positive, negative, latent["samples"], 5, 3, 2.0)))
     expected = sample(short_windows, positive, negative, latent, seed=5, steps=3, cfg=2.0)["samples"]
     assert torch.equal(torch.cat(pieces), expected)
     assert (

@@ -6,10 +6,11 @@ import comfy.sample
 import comfy.samplers
 import pytest
 import torch
+from models import segments_of
 from pack.nodes.speed import GuidanceInterval, Speed
+from pack.vexpress.comfyui.clip import Clip
 from pack.vexpress.comfyui.context import set_context
 from pack.vexpress.comfyui.ddim import exact_ddim
-from pack.vexpress.comfyui.render import finished_latents
 from pack.vexpress.comfyui.sampling import sample, trailing_sigmas
 from pack.vexpress.comfyui.speed import PRESETS
 from test_sampling import clip
@@ -89,7 +90,7 @@ def test_the_wavefront_equals_the_plain_loop(frames, model, portrait):
 def test_render_equals_the_sampler(model, portrait):
     interval = within(set_context(model, 4, 1), 0.0, 0.6)
     positive, negative, latent = clip(portrait, 9)
-    segments = finished_latents(interval, positive, negative, latent["samples"], 4, 4, 2.5)
+    segments = segments_of(Clip(interval, positive, negative, latent["samples"], 4, 4, 2.5))
     assert torch.equal(torch.cat(list(segments)), ours(interval, portrait, 9))
 
 

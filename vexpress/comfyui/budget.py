@@ -43,8 +43,8 @@ def check_memory(clip: Clip, needed: int) -> None:
 def check_disk(needed: int, *places: Path) -> None:
     """places: where something of it goes; they need not exist yet"""
     for folder in map(_existing, places):
-        free = shutil.disk_usage(folder).free
-        if needed > free:
+        total, _, free = shutil.disk_usage(folder)
+        if total and needed > free:  # 0 in all: a file system that does not tell
             raise ValueError(
                 f"The render needs about {in_bytes(needed)} of disk, and the one that holds {folder} has "
                 f"{in_bytes(free)} left: free some space."
