@@ -30,7 +30,7 @@ def seed_input() -> io.Int.Input:
         default=42,
         min=0,
         max=0xFFFFFFFFFFFFFFFF,
-        control_after_generate=True,
+        control_after_generate=io.ControlAfterGenerate.fixed,  # a render that broke off goes on with the same seed only
         tooltip="Set another seed for another take of the same clip.",
     )
 

@@ -172,7 +172,7 @@ class IdleMotion(io.ComfyNode):
                     default=42,
                     min=0,
                     max=0xFFFFFFFFFFFFFFFF,
-                    control_after_generate=True,
+                    control_after_generate=io.ControlAfterGenerate.fixed,
                     tooltip="Set another seed for another movement.",
                 ),
             ],

@@ -67,7 +67,7 @@ class Rendering:
     def __init__(self, clip: Clip, vae, rate: Fraction, calm: bool, folder: Path):
         self.clip, self.vae, self.rate, self.calm = clip, vae, rate, calm
         self.unfinished = UnfinishedRender(folder)
-        self.partial_video = folder.parents[1] / f"unfinished_{folder.name}.mp4"
+        self.partial_video = folder.parents[1] / f"unfinished_{folder.name[:8]}.mp4"
         self.frames_of_parts: list[int] = []
         self.recent: list[Tensor] = []  # the last two pictures, for deflickering those that follow
         if state := self.unfinished.load():
@@ -109,17 +109,16 @@ class Rendering:
         """The render broke off: keep what is done, as a state to go on from and as a video to look at."""
         if not self.clip.band.evaluations:
             return self.unfinished.remove()
-        frames = sum(self.frames_of_parts)
-        kept = "No picture is finished yet"
+        frames, kept = sum(self.frames_of_parts), ""
         try:
             self._save()
             if frames:
                 sound = audio_sound(audio, float(frames / self.rate))
                 join_videos(self._parts(), self.partial_video, self.rate, sound)
-                kept = f"The first {frames} of {self.clip.band.num_frames} frames are in {self.partial_video}"
+                kept = f" The first {frames} frames are in {'/'.join(self.partial_video.parts[-3:])}."
         except Exception as error:  # why the render broke off is worth more to the user
             logging.error("V-Express Render could not keep all it had done: %s", error)
-        self._say(f"{kept}. Queue the same job again, and it goes on after {self._progress()}.")
+        self._say(f"Stopped at {self._progress()}. Run the same job again, and it goes on from there.{kept}")
 
     def _write_part(self, latents: Tensor) -> None:
         """latents: (f, 4, h, w)"""
