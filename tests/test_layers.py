@@ -1,4 +1,4 @@
-"""Imports point one way: nodes -> vexpress/comfyui -> vexpress/model -> vexpress."""
+"""Imports point one way: nodes -> vexpress/comfyui -> vexpress/training -> vexpress/model -> vexpress."""
 
 import ast
 from pathlib import Path
@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = (
     "vexpress",
     "vexpress.model",
+    "vexpress.training",
     "vexpress.comfyui",
     "nodes",
 )  # each may import itself and those before it
@@ -25,6 +26,7 @@ COMFYUI = (
 ALLOWED = {
     "vexpress": (),
     "vexpress.model": ("comfy.ldm", "comfy.ops"),
+    "vexpress.training": (),
     "vexpress.comfyui": COMFYUI,
     "nodes": ("comfy_api", "comfy_execution"),
 }

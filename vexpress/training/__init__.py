@@ -1,0 +1,1 @@
+"""Teaching the networks: a corpus of drawn talking faces."""
