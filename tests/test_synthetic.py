@@ -2,12 +2,14 @@ import shutil
 
 import pytest
 import torch
+from pack.tools import faces
 from pack.vexpress.training.faces import draw
 from pack.vexpress.training.identity import identity, together
 from pack.vexpress.training.motion import Motion, motion, still
 from pack.vexpress.training.mouth import Mouth, mouth_of
 from pack.vexpress.training.speech import babble, espeak, spoiled, with_silence
 from pack.vexpress.training.synthetic import clip
+from PIL import Image
 
 FPS = 30.0
 SEEDS = range(12)
@@ -209,6 +211,13 @@ def test_a_spoiled_voice_is_still_the_same_voice():
     assert (quiet[quiet != voice] == 0).all()
 
 
+def test_a_voice_that_is_no_voice_is_refused():
+    with pytest.raises(ValueError, match="the shortest voice"):
+        mouth_of(torch.zeros(0), FPS)
+    with pytest.raises(ValueError, match="NaN"):
+        clip(1, torch.full((16000,), float("nan")), FPS, 48)
+
+
 def test_without_espeak_the_voice_says_what_to_do(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(FileNotFoundError, match="espeak-ng is not installed"):
@@ -221,3 +230,8 @@ def test_real_speech_differs_by_seed_and_opens_the_mouth():
     assert torch.equal(first, again) and not torch.equal(first, other)
     assert len(first) == 32000 and first.abs().max() <= 1
     assert mouth_of(first, FPS).opening.max() > 0.6
+
+
+def test_a_sheet_shows_a_row_of_pictures_of_each_person(tmp_path):
+    faces.main([str(tmp_path / "faces.png"), "--people", "2", "--size", "48"])
+    assert Image.open(tmp_path / "faces.png").size == (8 * 48, 2 * 48)

@@ -73,12 +73,11 @@ def _draw_some(identity: Identity, motion: Motion, size: int, device: torch.devi
 
 
 def landmarks_of(person: Identity, head: Head) -> Landmarks:
-    middle = torch.zeros_like(person.eye_apart)
     return Landmarks(
         spot(head, -person.eye_apart, person.eye_below, EYE_DEPTH),
         spot(head, person.eye_apart, person.eye_below, EYE_DEPTH),
-        spot(head, middle, person.nose_below, NOSE_DEPTH),
-        spot(head, middle, person.mouth_below, MOUTH_DEPTH),
+        spot(head, 0.0, person.nose_below, NOSE_DEPTH),
+        spot(head, 0.0, person.mouth_below, MOUTH_DEPTH),
     )
 
 

@@ -10,7 +10,9 @@ from .placing import Head, Patch, Spot
 from .shapes import cover, ellipse, lens, paint, soft
 
 EYE_REACH, NOSE_REACH, MOUTH_REACH = 0.56, 0.4, 0.56  # units around the landmark
-WHITE, CAVITY, TEETH, TONGUE = (0.98, 0.97, 0.96), (0.3, 0.07, 0.1), (0.97, 0.95, 0.93), (0.84, 0.4, 0.42)
+WHITE, PUPIL = (0.98, 0.97, 0.96), (0.07, 0.06, 0.08)
+GLOSS = (1.0, 1.0, 1.0)
+CAVITY, TEETH, TONGUE = (0.3, 0.07, 0.1), (0.97, 0.95, 0.93), (0.84, 0.4, 0.42)
 WIDEST_OPENING = 0.33  # units
 ABOVE, BELOW = 0.3, 0.7  # how an opening is shared by the lips
 CORNER = 0.9  # half the opening's width, of half the lips'
@@ -83,13 +85,10 @@ def _draw_iris(pixels: Tensor, person: Identity, unit: Tensor, x: Tensor, y: Ten
     paint(pixels, person.iris, inside * cover(ellipse(x, y, 0.84 * radius, 0.84 * radius), unit))
     glow = soft(ellipse(x, y - 0.45 * radius, 0.6 * radius, 0.4 * radius), 0.06)
     paint(pixels, 0.4 + 0.6 * person.iris, 0.7 * inside * glow)
-    paint(
-        pixels,
-        _colour(pixels, (0.07, 0.06, 0.08)),
-        inside * cover(ellipse(x, y, 0.46 * radius, 0.46 * radius), unit),
-    )
+    pupil = ellipse(x, y, 0.46 * radius, 0.46 * radius)
+    paint(pixels, _colour(pixels, PUPIL), inside * cover(pupil, unit))
     shine = ellipse(x + 0.36 * radius, y + 0.38 * radius, 0.3 * radius, 0.3 * radius)
-    paint(pixels, _colour(pixels, (1.0, 1.0, 1.0)), inside * cover(shine, unit))
+    paint(pixels, _colour(pixels, GLOSS), inside * cover(shine, unit))
 
 
 def _draw_glasses(pixels: Tensor, person: Identity, unit: Tensor, out: Tensor, y: Tensor) -> None:
@@ -98,12 +97,12 @@ def _draw_glasses(pixels: Tensor, person: Identity, unit: Tensor, out: Tensor, y
     corner = ((out.abs() - 0.2).clamp(min=0) ** 2 + ((y - 0.01).abs() - 0.14).clamp(min=0) ** 2).sqrt()
     square_rim = torch.where(corner > 0, corner, square_rim) - 0.1
     rim = square_rim + person.glasses_round * (round_rim - square_rim)
-    bridge = lens(
-        out + person.eye_apart, y + 0.02, person.eye_apart - 0.27, 0.06 + 0 * unit, -0.025 + 0 * unit
-    )
+    across = out + person.eye_apart  # from the middle of the face
+    bridge = lens(across, y + 0.02, person.eye_apart - 0.27, *unit.new_tensor((0.06, -0.025)))
     temple = torch.maximum((y + 0.05).abs() - 0.018, 0.29 - out)
+    temple = torch.maximum(temple, out - person.cheek_width + person.eye_apart + 0.03)
     wire = torch.minimum(rim.abs() - 0.02, torch.minimum(bridge, temple))
-    paint(pixels, _colour(pixels, (1.0, 1.0, 1.0)), 0.1 * person.glasses * cover(rim, unit))
+    paint(pixels, _colour(pixels, GLOSS), 0.1 * person.glasses * cover(rim, unit))
     paint(pixels, person.frame, person.glasses * cover(wire, unit))
 
 
@@ -115,9 +114,7 @@ def draw_nose(picture: Tensor, person: Identity, head: Head, at: Spot) -> None:
     paint(pixels, shade, 0.35 * soft(ellipse(x - 0.6 * wide, y + 0.1, 0.5 * wide, 0.26), 0.14))
     paint(pixels, shade, 0.55 * soft(ellipse(x, y - 0.09, 1.15 * wide, 0.055), 0.08))
     paint(pixels, person.skin, soft(ellipse(x, y, 0.8 * wide, 0.095), 0.06))
-    nostrils = torch.minimum(
-        ellipse(x - 0.5 * wide, y - 0.085, 0.042, 0.022), ellipse(x + 0.5 * wide, y - 0.085, 0.042, 0.022)
-    )
+    nostrils = ellipse(x.abs() - 0.5 * wide, y - 0.085, 0.042, 0.022)
     paint(pixels, person.skin * _colour(pixels, (0.5, 0.34, 0.32)), 0.9 * cover(nostrils, unit))
     paint(pixels, person.nose_tip, 0.9 * soft(ellipse(x, y, 0.055, 0.045), 0.07))
     patch.put_back()
@@ -127,11 +124,8 @@ def draw_mouth(picture: Tensor, person: Identity, head: Head, at: Spot, lips: Li
     patch = Patch(picture, head, at, MOUTH_REACH)
     pixels, unit = patch.pixels, head.unit
     x, y = patch.grid.around(at)
-    paint(
-        pixels,
-        person.skin * 0.72,
-        0.35 * soft(ellipse(x, y - lips.bottom - 0.05, 0.6 * lips.wide, 0.03), 0.09),
-    )
+    shade = person.skin * _colour(pixels, (0.8, 0.66, 0.62))
+    paint(pixels, shade, 0.45 * soft(ellipse(x, y - lips.bottom - 0.03, 0.6 * lips.wide, 0.03), 0.1))
     y = y + person.smile * (x / lips.wide) ** 2
     full = (2.5 * lips.open).clamp(max=0.7)
     bow = lips.top * (1.06 - 0.26 / (1 + (x / 0.055) ** 2))

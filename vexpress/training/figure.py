@@ -80,7 +80,7 @@ def _draw_ears(picture: Tensor, person: Identity, head: Head, seen: Grid, shade:
 def _face(person: Identity, head: Head, seen: Grid, opening: Tensor) -> Tensor:
     """Distance from a round skull and a jaw that is nearer to the viewer and sinks as the mouth opens."""
     chin = person.chin + 0.5 * opening
-    jaw = spot(head, 0 * chin, chin - 0.62, 0.42)
+    jaw = spot(head, 0.0, chin - 0.62, 0.42)
     skull = ellipse(seen.x, seen.y + 0.22, person.cheek_width, 0.92)
     return merged(skull, ellipse(seen.x - jaw.x, seen.y - jaw.y, person.jaw_width, 0.6), 0.3)
 
@@ -92,7 +92,7 @@ def _shade_face(
     rim = soft(-face - 0.04, 0.4) * (0.45 + 0.6 * seen.x).clamp(0, 1)
     paint(picture, shade, 0.6 * inside * rim)
     for side in (-1, 1):
-        at = spot(head, side * 0.5 + 0 * person.eye_apart, person.mouth_below - 0.24, 0.65)
+        at = spot(head, 0.5 * side, person.mouth_below - 0.24, 0.65)
         x, y = seen.around(at)
         cheek = soft(ellipse(x, y, 0.2, 0.14), 0.22)
         blush = person.skin * torch.tensor((0.98, 0.7, 0.68), device=picture.device)[:, None, None]
@@ -102,7 +102,7 @@ def _shade_face(
 def _hair(person: Identity, head: Head, seen: Grid) -> Tensor:
     """Distance from all the hair, of which the face and the shoulders will hide a part."""
     volume, long = person.hair_volume, person.hair_long
-    at = spot(head, 0 * volume, -0.24 + 0 * volume, -0.12)
+    at = spot(head, 0.0, -0.24, -0.12)
     x = seen.x - at.x
     cap = ellipse(x, seen.y - at.y, person.cheek_width + 0.05 + 0.6 * volume, 0.93 + volume)
     fall = ellipse(x, seen.y - 0.45 * long, person.cheek_width + 0.9 * volume, 0.55 * long + 0.3)
@@ -122,11 +122,8 @@ def _draw_front_hair(
     front = torch.maximum(hair, -merged(window, -ends, 0.15))
     inside = cover(front, head.unit)
     paint(picture, person.hair, inside)
-    paint(
-        picture,
-        person.hair * 0.68,
-        0.6 * inside * soft(-front - 0.02, 0.3) * (0.4 + 0.5 * seen.x).clamp(0, 1),
-    )
+    rim = soft(-front - 0.02, 0.3) * (0.4 + 0.5 * seen.x).clamp(0, 1)
+    paint(picture, person.hair * 0.68, 0.6 * inside * rim)
     flow = (seen.x + person.hair_sweep) / (seen.y + 1.7).clamp(min=0.2)
     paint(picture, person.hair * 0.7, 0.4 * inside * waves(STRANDS * flow) ** 2)
     band = soft((hair + 0.2).abs() - 0.03, 0.1) * soft(ellipse(seen.x + 0.38, seen.y + 0.75, 0.42, 0.36), 0.3)
@@ -134,10 +131,11 @@ def _draw_front_hair(
 
 
 def _window(person: Identity, head: Head, seen: Grid) -> Tensor:
-    """Distance from the opening in the hair, for the face: a hairline above, and both sides free downwards."""
-    at = spot(head, 0 * person.chin, 0.35 + 0 * person.chin, 0.5)
+    """Distance from the opening in the hair, for the face: a hairline above, and locks that close in on the jaw."""
+    at = spot(head, 0.0, 0.35, 0.5)
     x, y = seen.x - at.x, seen.y - at.y
-    sides = ellipse(x, y.clamp(max=0), person.cheek_width - person.hair_side + 0.02, 1.08)
+    closing = y.clamp(max=0) + 0.75 * y.clamp(0, 0.7)
+    sides = ellipse(x, closing, person.cheek_width - person.hair_side + 0.02, 1.08)
     parting = person.hair_part * (1 - (x + 0.9 * person.hair_sweep).abs() / 0.5).clamp(min=0)
     line = person.hairline - 0.35 - y + person.hair_sweep * x - parting
     line = line / (1 + person.hair_sweep**2).sqrt()

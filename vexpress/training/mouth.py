@@ -8,7 +8,7 @@ from numpy import ndarray
 from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
-from ..audio import SAMPLE_RATE, frame_count
+from ..audio import SAMPLE_RATE, check_voice, frame_count
 
 LIPS = 1 / 30  # seconds, standard deviation of their low-pass: [1 4 6 4 1] / 16 at 30 frames a second
 LOUD = 95  # percentile of the clip's frames
@@ -34,6 +34,7 @@ def mouth_of(waveform: Tensor, fps: float) -> Mouth:
 
     waveform: (N,) at 16 kHz, before noise is added to it
     """
+    check_voice(waveform[None, None], SAMPLE_RATE)
     heard = _windows(waveform.double().cpu().numpy(), fps)
     loudness = (heard**2).mean(1) ** 0.5
     loud = max(np.percentile(loudness, LOUD), SILENCE)

@@ -60,12 +60,12 @@ def head_of(motion: Motion, size: int) -> Head:
 
 def on_device(places: NamedTuple, device: torch.device) -> NamedTuple:
     """As float32, tuples inside too."""
-    moved = (on_device(p, device) if isinstance(p, tuple) else p.to(device, torch.float32) for p in places)
+    moved = (on_device(p, device) if isinstance(p, tuple) else p.float().to(device) for p in places)
     return tuple(moved) if type(places) is tuple else type(places)(*moved)
 
 
-def spot(head: Head, x: Tensor, y: Tensor, z: float) -> Spot:
-    """x, y: (N, 1, 1)"""
+def spot(head: Head, x: Tensor | float, y: Tensor | float, z: float) -> Spot:
+    """x, y: (N, 1, 1) or the same for all, on the head as it looks straight ahead"""
     (yaw, yaw_sin), (pitch, pitch_sin) = head.yaw, head.pitch
     depth = z * yaw - x * yaw_sin
     return Spot(
