@@ -5,6 +5,7 @@ import subprocess
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 import torchaudio
 from scipy.signal import lfilter
 from torch import Tensor
@@ -27,7 +28,8 @@ WORDS = {
     "comprare e parlare insieme",
 }
 VARIANTS = ("", "+f1", "+f2", "+f3", "+f4", "+m1", "+m2", "+m3", "+m4", "+m7")
-WAV_RATE, WAV_DATA = slice(24, 28), b"data"  # in the header, which is 8 bytes longer than its last word
+WAV_RATE = slice(24, 28)  # of the header
+WAV_DATA = b"data"  # followed by four bytes of length and the samples
 
 VOWELS = (
     (730, 1090, 2440),
@@ -66,10 +68,8 @@ def _sentence(dice: Dice, language: str) -> str:
 def _decoded(wav: bytes) -> Tensor:
     """espeak-ng writes a length that is not known yet, which readers of WAV files refuse."""
     samples = wav[wav.index(WAV_DATA) + 8 :]
-    samples = np.frombuffer(samples[: len(samples) // 2 * 2], dtype="<i2").astype(np.float32) / 32768
-    return torchaudio.functional.resample(
-        torch.from_numpy(samples), int.from_bytes(wav[WAV_RATE], "little"), SAMPLE_RATE
-    )
+    samples = torch.from_numpy(np.frombuffer(samples, dtype="<i2").astype(np.float32) / 32768)
+    return torchaudio.functional.resample(samples, int.from_bytes(wav[WAV_RATE], "little"), SAMPLE_RATE)
 
 
 def babble(seed: int, seconds: float) -> Tensor:
@@ -84,7 +84,7 @@ def babble(seed: int, seconds: float) -> Tensor:
     voice = torch.from_numpy(voice).float()
     voice = 0.6 * voice / voice.abs().max().clamp(min=1e-6)
     length = round(seconds * SAMPLE_RATE)
-    return torch.nn.functional.pad(voice, (0, length - len(voice)))
+    return F.pad(voice, (0, length - len(voice)))
 
 
 def _syllables(dice: Dice, ticks: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
