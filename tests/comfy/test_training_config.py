@@ -1,0 +1,49 @@
+import json
+from pathlib import Path
+
+import pytest
+from pack.vexpress.training.config import load_config
+
+GOOD = {"stage": 1, "start": "start", "data": "data", "output": "run", "steps": 10}
+
+
+def config_file(folder: Path, values: dict) -> Path:
+    path = folder / "train.json"
+    path.write_text(json.dumps(values))
+    return path
+
+
+def test_folders_are_relative_to_the_config(tmp_path):
+    config = load_config(config_file(tmp_path, GOOD))
+    assert config.start == str(tmp_path / "start") and config.output == str(tmp_path / "run")
+
+
+def test_a_stage_brings_its_habits_and_a_config_may_change_them(tmp_path):
+    habits = load_config(config_file(tmp_path, GOOD | {"stage": 2, "clips": 4, "drop_kps": 0.0})).habits
+    assert (habits.frames, habits.clips, habits.rates.kps, habits.rates.everything) == (20, 4, 0.0, 0.1)
+
+
+@pytest.mark.parametrize(
+    "values, said",
+    [
+        ({"learning_rat": 1}, "has learning_rat, which no run knows: is learning_rate meant?"),
+        ({"stage": 4}, "stage is 4; it must be 1, 2 or 3."),
+        ({"steps": 2.5}, "steps is 2.5; it must be a whole number."),
+        ({"steps": True}, "steps is True; it must be a whole number."),
+        ({"learning_rate": "fast"}, "learning_rate is 'fast'; it must be a number."),
+        ({"learning_rate": 0}, "learning_rate is 0; it must be above 0."),
+        ({"ema_decay": 1}, "ema_decay is 1; it must be from 0 to below 1."),
+        ({"precision": "fp8"}, "precision is fp8; it must be float32 or bfloat16."),
+        ({"drop_everything": 0.9, "drop_kps": 0.2}, "must be shares of 1 in all."),
+        ({"data": None}, "data is None; it must be text."),
+    ],
+)
+def test_a_config_that_is_wrong_says_where(values, said, tmp_path):
+    with pytest.raises(ValueError) as error:
+        load_config(config_file(tmp_path, GOOD | values))
+    assert said in str(error.value)
+
+
+def test_a_config_that_lacks_something_says_what(tmp_path):
+    with pytest.raises(ValueError, match="lacks data, steps."):
+        load_config(config_file(tmp_path, {"stage": 1, "start": "a", "output": "b"}))

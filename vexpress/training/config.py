@@ -1,0 +1,109 @@
+"""What a training run is told, read from a JSON file."""
+
+import difflib
+import json
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+from .dropout import DropRates
+from .stages import STAGES, Stage
+
+PRECISIONS = ("float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One stage of training. Where a stage has its own habits (frames, clips, rates), None means those."""
+
+    stage: int
+    start: str  # folder with the five weight files to start from, or another run's output
+    data: str  # folder of prepared videos
+    output: str  # folder for checkpoints and log; a run that stopped goes on there
+    steps: int
+    trained_stage: int = 0  # highest stage that `start` has seen, if its files do not say: 3 for the released
+    frames: int | None = None
+    clips: int | None = None  # per step
+    drop_everything: float | None = None  # shares of the clips, see DropRates
+    drop_reference: float | None = None
+    drop_kps: float | None = None
+    drop_both: float | None = None
+    lip_weight: float = 3.0
+    learning_rate: float = 1e-5
+    warm_up: int = 1  # steps
+    weight_decay: float = 1e-2
+    clip_norm: float = 1.0
+    ema_decay: float = 0.9999
+    save_every: int = 1000  # steps
+    keep: int = 2  # checkpoints
+    precision: str = "float32"
+    seed: int = 42
+
+    def __post_init__(self):
+        for field in fields(self):
+            _check_type(field.name, getattr(self, field.name), field.type)
+        rules = {
+            "stage": (self.stage in STAGES, "must be 1, 2 or 3"),
+            "trained_stage": (0 <= self.trained_stage <= 3, "must be from 0 to 3"),
+            "steps": (self.steps > 0, "must be 1 or more"),
+            "frames": (self.frames is None or self.frames > 0, "must be 1 or more"),
+            "clips": (self.clips is None or self.clips > 0, "must be 1 or more"),
+            "lip_weight": (self.lip_weight >= 0, "must be 0 or more"),
+            "learning_rate": (self.learning_rate > 0, "must be above 0"),
+            "warm_up": (self.warm_up >= 0, "must be 0 or more"),
+            "weight_decay": (self.weight_decay >= 0, "must be 0 or more"),
+            "clip_norm": (self.clip_norm > 0, "must be above 0"),
+            "ema_decay": (0 <= self.ema_decay < 1, "must be from 0 to below 1"),
+            "save_every": (self.save_every > 0, "must be 1 or more"),
+            "keep": (self.keep > 0, "must be 1 or more"),
+            "seed": (0 <= self.seed < 2**32, "must be from 0 to below 2**32"),
+            "precision": (self.precision in PRECISIONS, f"must be {' or '.join(PRECISIONS)}"),
+        }
+        for name, (kept, rule) in rules.items():
+            if not kept:
+                raise ValueError(f"{name} is {getattr(self, name)}; it {rule}.")
+        rates = self.habits.rates
+        if min(rates) < 0 or sum(rates) > 1:
+            raise ValueError(
+                f"Clips are dropped at the rates {tuple(rates)}; they must be shares of 1 in all."
+            )
+
+    @property
+    def habits(self) -> Stage:
+        """The stage with what is set here."""
+        stage = STAGES[self.stage]
+        rates = DropRates(*(_or(getattr(self, f"drop_{n}"), r) for n, r in stage.rates._asdict().items()))
+        return stage._replace(
+            frames=_or(self.frames, stage.frames), clips=_or(self.clips, stage.clips), rates=rates
+        )
+
+
+def _or(value, otherwise):
+    return otherwise if value is None else value
+
+
+def _check_type(name: str, value, kind) -> None:
+    allowed = kind | int if kind in (float, float | None) else kind
+    if isinstance(value, bool) or not isinstance(value, allowed):
+        said = "text" if kind is str else "a whole number" if kind in (int, int | None) else "a number"
+        raise ValueError(f"{name} is {value!r}; it must be {said}.")
+
+
+def load_config(path: Path) -> TrainingConfig:
+    """Folders in it are relative to the file."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is no JSON: {error}.") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} must hold one object, {{…}}.")
+    known = {field.name: field for field in fields(TrainingConfig)}
+    for name in values:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1, 0)[0]
+            raise ValueError(f"{path} has {name}, which no run knows: is {near} meant?")
+    missing = [name for name in ("stage", "start", "data", "output", "steps") if name not in values]
+    if missing:
+        raise ValueError(f"{path} lacks {', '.join(missing)}.")
+    config = TrainingConfig(**values)
+    folders = {name: str(path.parent / getattr(config, name)) for name in ("start", "data", "output")}
+    return replace(config, **folders)
