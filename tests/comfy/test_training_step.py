@@ -1,0 +1,46 @@
+"""What the networks are shown in a step of training."""
+
+import pytest
+import torch
+from models import relative_error, tiny_model
+from pack.vexpress.model.unet import AttentionWeights
+from pack.vexpress.training.dropout import Kept
+from pack.vexpress.training.networks import load_networks
+from pack.vexpress.training.step import batched, predict
+from random_clips import CPU, draw_clip
+
+FORWARD = 2e-5  # relative L2
+
+
+def test_a_clip_without_conditions_is_what_guidance_subtracts(checkpoints):
+    networks = load_networks(checkpoints)
+    batch = batched([draw_clip(3, torch.Generator().manual_seed(i)) for i in range(2)], CPU)
+    kept = Kept(*(torch.tensor([True, False]) for _ in range(3)))
+    with torch.no_grad():
+        predicted = predict(networks, batch.latents, torch.tensor([500, 20]), batch, kept)
+        net = tiny_model(checkpoints).model.diffusion_model
+        unconditional = net(
+            batch.latents[1],
+            torch.full((3,), 20.0),
+            torch.zeros(3, 5, 32),
+            transformer_options={},
+            reference=[None],
+            kps_images=[None],
+            voices=[False],
+            weights=AttentionWeights(1.0, 1.0),
+        )
+    assert relative_error(predicted[1], unconditional) < FORWARD
+    assert relative_error(predicted[0], predicted[1]) > 0.1
+
+
+@pytest.mark.parametrize("condition", ["reference", "kps", "voice"])
+def test_each_condition_reaches_its_own_clip_only(condition, checkpoints):
+    networks = load_networks(checkpoints)
+    batch = batched([draw_clip(3, torch.Generator().manual_seed(i)) for i in range(2)], CPU)
+    everything = Kept(*(torch.tensor([True, True]) for _ in range(3)))
+    without = everything._replace(**{condition: torch.tensor([True, False])})
+    with torch.no_grad():
+        t = torch.tensor([500, 20])
+        whole, less = (predict(networks, batch.latents, t, batch, kept) for kept in (everything, without))
+    assert relative_error(less[0], whole[0]) < FORWARD
+    assert relative_error(less[1], whole[1]) > 0.1
