@@ -1,0 +1,115 @@
+"""The loop of training: clips in, weights out."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from diffusers.training_utils import EMAModel
+from torch import Tensor
+
+from ..comfyui.disk import said_in_a_sentence
+from .clips import BrokenClip, DrawClip, Sample
+from .config import TrainingConfig
+from .log import Measured, TrainingLog
+from .networks import Networks, load_networks, trained_stage
+from .saving import newest_checkpoint, restore, save_checkpoint
+from .stages import begin, trained_parameters
+from .step import Chance, batch_loss, batched, draw_chance
+
+BROKEN_IN_A_ROW = 100
+
+
+class Trainer:
+    """A run's networks, optimizer and moving average.
+
+    All chance in a step comes from the seed and the step's number, so there is no generator's state to keep.
+    """
+
+    def __init__(
+        self,
+        networks: Networks,
+        config: TrainingConfig,
+        draw_clip: DrawClip,
+        tell: Callable[[str], None] = print,
+        behind: int = 0,
+    ):
+        """behind: the highest stage that the networks had seen before this run"""
+        self.networks, self.config, self.draw_clip, self.tell = networks, config, draw_clip, tell
+        self.device = next(networks.parameters()).device
+        self.trained_stage = max(config.stage, behind)
+        self.trained = trained_parameters(networks, config.stage)
+        self.optimizer = torch.optim.AdamW(self.trained.values(), weight_decay=config.weight_decay)
+        self.ema = EMAModel(self.trained.values(), decay=config.ema_decay)
+        self.step = 0
+
+    def take_step(self) -> Measured:
+        habits = self.config.habits
+        generator = torch.Generator().manual_seed(self.config.seed * 1_000_000_007 + self.step)
+        clips = [self._next_clip(habits.frames, generator) for _ in range(habits.clips)]
+        batch = batched(clips, self.device)
+        return self.learn(batch, draw_chance(batch.latents.shape, habits.rates, generator))
+
+    def learn(self, batch: Sample, chance: Chance) -> Measured:
+        config, parameters = self.config, self.trained.values()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+            loss = batch_loss(self.networks, batch, chance, config.lip_weight)
+        self.optimizer.zero_grad()
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(parameters, config.clip_norm)
+        if not norm.isfinite():
+            raise FloatingPointError(
+                f"The loss of step {self.step + 1} is {loss.item()}, its gradient's norm {norm.item()}: "
+                "lower learning_rate and run again, which goes on from the last checkpoint."
+            )
+        rate = config.learning_rate * min(1.0, (self.step + 1) / max(1, config.warm_up))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.ema.step(parameters)
+        self.step += 1
+        return Measured(loss.item(), norm.item(), rate)
+
+    def _next_clip(self, frames: int, generator: torch.Generator) -> Sample:
+        for _ in range(BROKEN_IN_A_ROW):
+            try:
+                return self.draw_clip(frames, generator)
+            except BrokenClip as error:
+                self.tell(f"Skipped: {error}")
+        raise ValueError(f"{BROKEN_IN_A_ROW} clips in a row could not be used; the last lines name them.")
+
+    def averaged_weights(self) -> dict[str, Tensor]:
+        """By the networks' own names, what a released file is to hold."""
+        return self.networks.state_dict() | dict(zip(self.trained, self.ema.shadow_params, strict=True))
+
+
+def train(
+    config: TrainingConfig, draw_clip: DrawClip, device: torch.device, tell: Callable[[str], None] = print
+) -> None:
+    """Run a stage to its end, or go on with it from its newest checkpoint."""
+    output = Path(config.output)
+    trainer = open_run(config, draw_clip, device, tell)
+    with said_in_a_sentence(output), TrainingLog(output, trainer.step) as log:
+        while trainer.step < config.steps:
+            started = time.monotonic()
+            measured = trainer.take_step()
+            tell(log.add(config, trainer.step, measured, time.monotonic() - started))
+            if trainer.step % config.save_every == 0 or trainer.step == config.steps:
+                save_checkpoint(trainer, output)
+
+
+def open_run(
+    config: TrainingConfig, draw_clip: DrawClip, device: torch.device, tell: Callable[[str], None]
+) -> Trainer:
+    newest = newest_checkpoint(Path(config.output))
+    if newest is not None:
+        networks = load_networks(newest).to(device)
+        trainer = Trainer(networks, config, draw_clip, tell, trained_stage(newest))
+        restore(trainer, newest)
+        tell(f"Going on from {newest}.")
+        return trainer
+    start = newest_checkpoint(Path(config.start)) or Path(config.start)
+    networks = load_networks(start).to(device)
+    behind = max(config.trained_stage, trained_stage(start))
+    begin(networks, config.stage, behind)
+    return Trainer(networks, config, draw_clip, tell, behind)
