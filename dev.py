@@ -6,6 +6,7 @@ Everything a developer runs, from a bare Python:
     python dev.py convert   V-Express weights to fp16 safetensors
     python dev.py bench     speed and memory of the full-size networks
     python dev.py faces     OUT.png: some of the drawn people that tiny models learn from
+    python dev.py train     one stage of training, as a JSON file says
 
 The first run fetches ComfyUI and builds its environment in the user's cache folder; later runs, and other
 clones, find it there. COMFYUI_PATH names another ComfyUI to use.
@@ -193,7 +194,7 @@ def main(arguments: list[str]) -> int:
     command, rest = (arguments or ["--help"])[0], arguments[1:]
     if command == "test":
         return run_tests(rest)
-    if command in ("demo", "convert", "bench", "faces"):
+    if command in ("demo", "convert", "bench", "faces", "train"):
         return run_tool(command, rest)
     print(__doc__.strip())
     return 0 if command in ("-h", "--help") else 2
