@@ -2,6 +2,7 @@
 
 import resource
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,16 @@ def test_a_stage_learns_a_clip_by_heart(stage, frames, checkpoints, config):
 def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(config):
     whole = replace(config, output=config.output + "-whole")
     train(whole, draw_clip, CPU, quiet)
-    train(replace(config, steps=2), draw_clip, CPU, quiet)
+    drawn = count()
+
+    def stopped_in_the_fourth_step(frames, generator):
+        if next(drawn) == 3 * config.clips:
+            raise KeyboardInterrupt
+        return draw_clip(frames, generator)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config, stopped_in_the_fourth_step, CPU, quiet)
+    assert newest_checkpoint(Path(config.output)).name == "step-00000002"
     train(config, draw_clip, CPU, quiet)
     for file in (newest_checkpoint(Path(whole.output))).iterdir():
         expected, result = load_file(file), load_file(newest_checkpoint(Path(config.output)) / file.name)
@@ -69,6 +79,20 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(config):
     steps = [row.split(",")[:4] for row in (Path(config.output) / "log.csv").read_text().split()]
     assert steps == [row.split(",")[:4] for row in (Path(whole.output) / "log.csv").read_text().split()]
     assert [row[0] for row in steps] == ["step", "1", "2", "3", "4"]
+
+
+def test_every_step_has_clips_of_its_own(config, checkpoints):
+    drawn = []
+
+    def remembered(frames, generator):
+        drawn.append(draw_clip(frames, generator))
+        return drawn[-1]
+
+    trainer = Trainer(load_networks(checkpoints), config, remembered, quiet)
+    trainer.take_step()
+    trainer.take_step()
+    firsts = {float(clip.latents[0, 0, 0, 0]) for clip in drawn}
+    assert len(firsts) == len(drawn) == 4
 
 
 def test_checkpoints_load_as_the_released_files_do(config, checkpoints):

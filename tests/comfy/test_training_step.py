@@ -44,3 +44,19 @@ def test_each_condition_reaches_its_own_clip_only(condition, checkpoints):
         whole, less = (predict(networks, batch.latents, t, batch, kept) for kept in (everything, without))
     assert relative_error(less[0], whole[0]) < FORWARD
     assert relative_error(less[1], whole[1]) > 0.1
+
+
+def test_clips_of_a_batch_do_not_see_each_other(checkpoints):
+    networks = load_networks(checkpoints)
+    clips = [draw_clip(3, torch.Generator().manual_seed(i)) for i in range(2)]
+    t = torch.tensor([500, 20])
+
+    def predicted(chosen: slice) -> torch.Tensor:
+        batch = batched(clips[chosen], CPU)
+        everything = Kept(*(torch.ones(len(batch.latents), dtype=torch.bool) for _ in range(3)))
+        return predict(networks, batch.latents, t[chosen], batch, everything)
+
+    with torch.no_grad():
+        together, alone = predicted(slice(2)), [predicted(slice(i, i + 1))[0] for i in range(2)]
+    for i in range(2):
+        assert relative_error(together[i], alone[i]) < FORWARD
