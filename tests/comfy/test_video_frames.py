@@ -2,6 +2,7 @@
 
 import io
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -168,3 +169,22 @@ def test_memory_does_not_grow_with_the_length(tmp_path):
     used = [memory().rss for _ in video_frames(InputImpl.VideoFromFile(str(tmp_path / "long.mp4")))]
     assert len(used) == 2000
     assert max(used) - used[100] < 40e6
+
+
+def test_a_damaged_file_is_said_in_a_sentence(path, tmp_path):
+    damaged = tmp_path / "damaged.mp4"
+    whole = Path(path).read_bytes()
+    damaged.write_bytes(whole[: len(whole) // 2])  # its index lies at the end
+    with pytest.raises(ValueError, match="The video cannot be read, its file is damaged or no video"):
+        video_frames(InputImpl.VideoFromFile(str(damaged)))
+
+
+def test_a_file_with_nothing_but_sound_has_no_picture(tmp_path):
+    path = str(tmp_path / "sound.mp4")
+    with av.open(path, "w") as container:
+        sound = container.add_stream("aac", rate=48000, layout="mono")
+        samples = av.AudioFrame.from_ndarray(np.zeros((1, 48000), np.float32), "fltp", "mono")
+        samples.sample_rate = 48000
+        container.mux([*sound.encode(samples), *sound.encode(None)])
+    with pytest.raises(ValueError, match="The video has no picture from 0 s to its end"):
+        video_frames(InputImpl.VideoFromFile(path))

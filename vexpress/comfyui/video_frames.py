@@ -1,5 +1,6 @@
 """The pictures of a VIDEO, one at a time, so that memory does not grow with its length."""
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -84,10 +85,20 @@ def _pictures_of_images(video: Input.Video) -> Iterator[ndarray]:
         yield (image[..., :3].float() * 255).round().clamp(0, 255).byte().cpu().numpy()
 
 
+@contextlib.contextmanager
+def _said_in_a_sentence() -> Iterator[None]:
+    try:
+        yield
+    except av.FFmpegError as error:
+        raise ValueError(f"The video cannot be read, its file is damaged or no video: {error}") from error
+
+
 def _pictures_of_file(video: Input.Video) -> Iterator[ndarray]:
     start, duration = video.get_active_trim_window()
-    with av.open(video.get_stream_source()) as container:
-        stream = container.streams.video[0]
+    with _said_in_a_sentence(), av.open(video.get_stream_source()) as container:
+        stream = next(iter(container.streams.video), None)
+        if stream is None:  # only sound
+            return
         stream.thread_type = "AUTO"
         first, end = (int(seconds / stream.time_base) for seconds in (start, start + duration))
         if first and stream.start_time is not None:  # a stream without a container cannot seek
