@@ -4,6 +4,7 @@ from .audio import AudioEncoderLoader, EncodeAudio
 from .conditioning import Conditioning, EncodeReference
 from .crop import CropFace, PasteFace
 from .detect import DetectKps, KpsFromLandmarks
+from .evaluate import Evaluate
 from .kps import DrawKps, LoadKps, SaveKps
 from .models import Loader
 from .motion import IdleMotion, RetargetKps
@@ -31,6 +32,7 @@ NODES = [
     AssembleVideo,
     Render,
     PasteFace,
+    Evaluate,
     Context,
     GuidanceInterval,
     Scheduler,

@@ -19,6 +19,17 @@ def face_input() -> io.Input:
     )
 
 
+def min_score_input() -> io.Input:
+    return io.Float.Input(
+        "min_score",
+        default=0.5,
+        min=0.05,
+        max=1.0,
+        step=0.05,
+        tooltip="Lower it if a face is missed, raise it if something else is taken for a face.",
+    )
+
+
 def max_gap_input() -> io.Input:
     return io.Int.Input(
         "max_gap",
@@ -62,14 +73,7 @@ class DetectKps(io.ComfyNode):
                 ),
                 track_fps_input("Give the frame rate of images; a video knows its own."),
                 face_input(),
-                io.Float.Input(
-                    "min_score",
-                    default=0.5,
-                    min=0.05,
-                    max=1.0,
-                    step=0.05,
-                    tooltip="Lower it if a face is missed, raise it if something else is taken for a face.",
-                ),
+                min_score_input(),
                 max_gap_input(),
                 index_input(),
             ],

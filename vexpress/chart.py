@@ -31,6 +31,13 @@ class Curve(NamedTuple):
     least_span: float  # a smaller movement does not fill the row
     colour: tuple[int, int, int]
     up: int = 1  # -1 where larger values lie lower in the picture, and so in the chart
+    digits: int = 1
+
+
+class Mark(NamedTuple):
+    frames: ndarray  # (F,) bool
+    colour: tuple[int, int, int]
+    name: str
 
 
 def draw_chart(kps: Kps, filled: Tensor | None = None, notes: Sequence[str] = ()) -> Image.Image:
@@ -40,22 +47,33 @@ def draw_chart(kps: Kps, filled: Tensor | None = None, notes: Sequence[str] = ()
     filled: (F,) bool, frames in which no face was found and the points were filled in
     notes:  sentences to write below
     """
-    curves = _curves(kps)
+    marks = [Mark(kps.outside().numpy(), OUTSIDE, "outside the picture")]
+    if filled is not None:
+        marks.insert(0, Mark(filled.numpy(), FILLED, "filled in"))
+    headline = f"{clip_headline(len(kps), kps.fps)}, {kps.width} x {kps.height} px"
+    return draw_curves(_curves(kps), kps.fps, headline, marks, notes)
+
+
+def clip_headline(frames: int, fps: float) -> str:
+    return f"{frames} frame{'s' * (frames > 1)}, {fps:g} fps, {frames / fps:.2f} s"
+
+
+def draw_curves(
+    curves: Sequence[Curve], fps: float, headline: str, marks: Sequence[Mark] = (), notes: Sequence[str] = ()
+) -> Image.Image:
+    """Curves over the same frames, one below the other."""
     lines = [line for note in notes for line in textwrap.wrap(note, CHARACTERS)]
     bottom = TOP + len(curves) * (ROW + GAP)
     size = (WIDTH, bottom + LINE * (1 + len(lines)) + GAP)
     image = Image.new("RGB", [SHARPNESS * side for side in size], BACKGROUND)
     draw = _Pen(image)
-    marks = [(kps.outside().numpy(), OUTSIDE, "outside the picture")]
-    if filled is not None:
-        marks.insert(0, (filled.numpy(), FILLED, "filled in"))
-    _headline(draw, kps, marks)
+    _headline(draw, headline, marks)
     for row, curve in enumerate(curves):
         top = TOP + row * (ROW + GAP)
         draw.box(LEFT, top, RIGHT, top + ROW, PANEL)
-        _seconds(draw, kps, top, labels=row == len(curves) - 1)
-        for frames, colour, _ in marks:
-            _mark(draw, frames, top, colour)
+        _seconds(draw, len(curve.values) / fps, top, labels=row == len(curves) - 1)
+        for mark in marks:
+            _mark(draw, mark.frames, top, mark.colour)
         _curve(draw, curve, top)
     for number, line in enumerate(lines):
         draw.text(12, bottom + LINE * (1.5 + number), line, TEXT)
@@ -95,11 +113,8 @@ def _curves(kps: Kps) -> list[Curve]:
     ]
 
 
-def _headline(draw: _Pen, kps: Kps, marks: list) -> None:
-    frames = f"{len(kps)} frames" if len(kps) > 1 else "1 frame"
-    seconds = len(kps) / kps.fps
-    size = f"{kps.width} x {kps.height} px"
-    draw.text(12, TOP / 2, f"{frames}, {kps.fps:g} fps, {seconds:.2f} s, {size}", TEXT)
+def _headline(draw: _Pen, headline: str, marks: Sequence[Mark]) -> None:
+    draw.text(12, TOP / 2, headline, TEXT)
     right = RIGHT
     for frames, colour, name in marks:
         if frames.any():
@@ -123,8 +138,7 @@ def _mark(draw: _Pen, marked: ndarray, top: float, colour: tuple) -> None:
         draw.box(np.floor(left), top, np.ceil(right), top + ROW, colour)
 
 
-def _seconds(draw: _Pen, kps: Kps, top: float, labels: bool) -> None:
-    duration = len(kps) / kps.fps
+def _seconds(draw: _Pen, duration: float, top: float, labels: bool) -> None:
     step = next(s for s in _steps() if duration / s <= 10)
     for second in np.arange(0, duration + step / 1000, step):
         x = LEFT + second / duration * (RIGHT - LEFT)
@@ -152,5 +166,5 @@ def _curve(draw: _Pen, curve: Curve, top: float) -> None:
         x, y = np.array([LEFT, RIGHT]), y.repeat(2)
     draw.line(x, y, curve.colour)
     draw.text(12, top + ROW / 2 - 14, curve.name, curve.colour)
-    draw.text(12, top + ROW / 2 + 2, f"{upper:.1f} {curve.unit}", FAINT)
-    draw.text(12, top + ROW / 2 + 16, f"{lower:.1f} {curve.unit}", FAINT)
+    draw.text(12, top + ROW / 2 + 2, f"{upper:.{curve.digits}f} {curve.unit}", FAINT)
+    draw.text(12, top + ROW / 2 + 16, f"{lower:.{curve.digits}f} {curve.unit}", FAINT)

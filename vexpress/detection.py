@@ -41,10 +41,12 @@ class Face(NamedTuple):
     """
     points: (3, 2) left eye, right eye, nose; x, y in pixels
     box:    (4,) left, top, right, bottom
+    mouth:  (2, 2) its corners, from detectors that find them
     """
 
     points: ndarray
     box: ndarray
+    mouth: ndarray | None = None
 
     @property
     def centre(self) -> ndarray:
@@ -83,14 +85,24 @@ class Followed(NamedTuple):
 def follow_face(
     frames: Iterable[list[Face]], selection: Selection, picture: Picture, fps: float, detector: str
 ) -> Followed:
-    found, previous = [], None
-    for faces in frames:
-        face = _choose(faces, selection, picture, previous)
-        found.append(None if face is None else face.points)
-        previous = face or previous
+    choose = FaceChooser(selection, picture)
+    found = [None if face is None else face.points for face in map(choose, frames)]
     points = torch.from_numpy(_filled(found, selection.max_gap))
     filled = torch.tensor([points is None for points in found])
     return Followed(Kps(points, *picture, fps, detector), filled)
+
+
+class FaceChooser:
+    """The face to follow among those of each frame, from the first frame on."""
+
+    def __init__(self, selection: Selection, picture: Picture):
+        self.selection, self.picture = selection, picture
+        self.previous: Face | None = None
+
+    def __call__(self, faces: list[Face]) -> Face | None:
+        face = _choose(faces, self.selection, self.picture, self.previous)
+        self.previous = face or self.previous
+        return face
 
 
 def face_of_landmarks(face: dict) -> Face:

@@ -49,6 +49,10 @@ CONTRACT = {
         "model positive negative latent vae audio fps seed steps cfg deflicker",
         "VIDEO",
     ),
+    "VExpressEvaluate": (
+        "video kps face min_score found_kps real portrait index",
+        "STRING IMAGE",
+    ),
     "VExpressAssembleVideo": ("images audio fps deflicker", "VIDEO"),
 }
 

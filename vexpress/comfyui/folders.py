@@ -33,10 +33,18 @@ def model_path(name: str, folder: str = MODELS) -> str:
 
 
 def face_detector_files() -> list[Path]:
-    """Where insightface's detector may lie; users share the folder with other packs."""
+    return _insightface_files("det_10g.onnx")
+
+
+def face_recognizer_files() -> list[Path]:
+    return _insightface_files("w600k_r50.onnx")
+
+
+def _insightface_files(name: str) -> list[Path]:
+    """Where one of insightface's models may lie; users share the folder with other packs."""
     shared, _ = folder_paths.folder_names_and_paths.get("insightface", ([], set()))
     folders = [os.path.join(folder_paths.models_dir, "insightface"), *shared]
-    return [Path(folder, "models", "buffalo_l", "det_10g.onnx") for folder in folders]
+    return [Path(folder, "models", "buffalo_l", name) for folder in folders]
 
 
 def input_files(extensions: tuple[str, ...]) -> list[str]:

@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import torch
 from comfy_api.latest import io, ui
+from PIL import Image
 from torch import Tensor
 
 from ..chart import draw_chart
@@ -23,9 +24,17 @@ def kps_chart(kps: Kps, cls: type[io.ComfyNode], *notes: str, filled: Tensor | N
     notes = (*notes, *_leaving(kps))
     for note in notes:
         logging.warning("%s: %s", cls.define_schema().display_name, note)
-    chart = np.asarray(draw_chart(kps, filled, notes))
-    preview = ui.PreviewImage(torch.from_numpy(chart.copy())[None] / 255, cls=cls)
-    return {**preview.as_dict(), "text": notes}
+    return shown(chart_image(draw_chart(kps, filled, notes)), cls, *notes)
+
+
+def chart_image(chart: Image.Image) -> Tensor:
+    """(1, H, W, 3) 0..1"""
+    return torch.from_numpy(np.array(chart))[None] / 255
+
+
+def shown(image: Tensor, cls: type[io.ComfyNode], *texts: str) -> dict:
+    """The `ui` of a node: a picture (1, H, W, 3) and sentences."""
+    return {**ui.PreviewImage(image, cls=cls).as_dict(), "text": texts}
 
 
 def _leaving(kps: Kps) -> list[str]:

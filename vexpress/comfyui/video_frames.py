@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import av
+import comfy.model_management
+import comfy.utils
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 from comfy_api.latest import Input
@@ -52,6 +54,15 @@ def video_frames(video: Input.Video) -> VideoFrames:
     fps = Fraction(video.get_frame_rate())
     height, width = first.shape[:2]
     return VideoFrames(video, fps, width, height, max(round(_seconds(video, fps) * fps), 1))
+
+
+def with_progress(frames: VideoFrames) -> Iterator[ndarray]:
+    """Shows the progress on the node that reads them; Cancel stops between two frames."""
+    progress = comfy.utils.ProgressBar(frames.count)
+    for picture in frames:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        yield picture
+        progress.update(1)
 
 
 def _seconds(video: Input.Video, fps: Fraction) -> float:

@@ -1,0 +1,261 @@
+"""A talking-head VIDEO, whatever made it, against what it was asked to show."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from comfy_api.latest import Input
+from numpy import ndarray
+from PIL import Image
+from torch import Tensor
+
+from ..chart import OUTSIDE, Curve, Mark, clip_headline, draw_curves
+from ..detection import Face, FaceChooser, Picture, Selection
+from ..kps import Kps, check_same_aspect
+from ..metrics import FaceSim, Flicker, Jerk, KpsDis, Likeness, Number, PerFrame
+from .face_detector import load_detector
+from .face_recognizer import load_recognizer
+from .video_frames import VideoFrames, video_frames, with_progress
+from .video_sound import video_sound
+
+NOT_COMPUTED = (
+    "SyncNet LSE-C and LSE-D are not computed: this pack has no SyncNet. Its weights are "
+    "http://www.robots.ox.ac.uk/~vgg/software/lipsync/data/syncnet_v2.model (terms not stated).",
+    "FID and FVD are not computed: they compare sets of videos, not one. Their weights are "
+    "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth "
+    "(Apache-2.0) and https://www.dropbox.com/s/ge9e5ujwgetktms/i3d_torchscript.pt (terms not stated).",
+)
+
+
+class Evaluation(NamedTuple):
+    """
+    notes: sentences on what was compared, and on what could not be computed
+    still: the video's first picture
+    """
+
+    numbers: list[Number]
+    notes: list[str]
+    chart: Image.Image
+    still: Image.Image
+
+    @property
+    def report(self) -> str:
+        return "\n".join([*map(str, self.numbers), "", *self.notes])
+
+
+class Against(NamedTuple):
+    """
+    What a video is compared with.
+
+    kps:      the V-Kps asked for
+    found:    those in the video, of any detector; without them insightface looks
+    real:     the clip that the video imitates
+    portrait: (1, H, W, C) 0..1
+    """
+
+    kps: Kps
+    found: Kps | None = None
+    real: Input.Video | None = None
+    portrait: Tensor | None = None
+
+
+def evaluate(video: Input.Video, against: Against, selection: Selection, min_score: float) -> Evaluation:
+    frames, notes = video_frames(video), []
+    still = Image.fromarray(next(iter(frames)))
+    target = _target(against.kps, frames)
+    found = against.found and against.found.scaled(frames.width, frames.height)
+    made, imitated = _watchers(frames, against, selection, min_score, notes)
+    kps_dis, asked_jerk, likeness = KpsDis(), Jerk(), Likeness()
+    real = _real_pictures(against.real, frames)
+    count = 0
+    for picture in with_progress(frames):
+        points = made.add(picture, found and _points(found, count))
+        if made.finds or found:
+            kps_dis.add(_points(target, count), points)
+        asked_jerk.add(_points(target, count))
+        if (real_picture := next(real, None)) is not None:
+            imitated.add(real_picture)
+            likeness.add(picture, real_picture)
+        count += 1
+    if found and len(found) != count:
+        raise ValueError(
+            f"found_kps has {len(found)} frames, the video {count}: detect them in this very video."
+        )
+    notes += _kps_notes(target, count, found.detector if found else made.finds and "insightface")
+    if against.real is not None and (compared := len(likeness.ssim.values)) < count:
+        notes.append(
+            f"The real clip ends before the video: {compared} of {count} frames were compared with it."
+        )
+    numbers = [
+        *kps_dis.numbers(),
+        *([] if found else kps_dis.missed.mean("missed faces", "%", 1)),
+        *made.jerk.pixels.mean("jerk", "px/frame/frame"),
+        *asked_jerk.pixels.mean("jerk asked for", "px/frame/frame"),
+        *imitated.jerk.pixels.mean("jerk of the real clip", "px/frame/frame"),
+        *made.flicker.levels.mean("flicker", "of 255"),
+        *imitated.flicker.levels.mean("flicker of the real clip", "of 255"),
+        *likeness.numbers(),
+        *_face_similarity(made, imitated),
+        *_length(video, frames, count, against.kps),
+    ]
+    chart = _chart(frames, count, kps_dis, made, likeness)
+    return Evaluation(numbers, [*notes, *NOT_COMPUTED], chart, still)
+
+
+class Watcher:
+    """What is measured in the same way in the video and in the real clip."""
+
+    def __init__(self, faces: Callable[[ndarray], Face | None] | None, person: Callable | None, portrait):
+        """
+        faces:    finds the face in (H, W, 3) RGB uint8
+        person:   its embedding (E,)
+        portrait: the embedding (E,) of the person it should be
+        """
+        self.finds, self.person = faces, person
+        self.jerk, self.flicker = Jerk(), Flicker()
+        self.similarity = None if person is None else FaceSim(portrait)
+
+    def add(self, picture: ndarray, points: ndarray | None = None) -> ndarray | None:
+        """
+        picture:         (H, W, 3) RGB uint8
+        points, returns: (3, 2) V-Kps; found in the picture if not given
+        """
+        face = self.finds and self.finds(picture)
+        if self.similarity:
+            self.similarity.add(face and self.person(picture, face))
+        points = face.points if points is None and face else points
+        self.jerk.add(points)
+        self.flicker.add(picture)
+        return points
+
+
+def _watchers(
+    frames: VideoFrames, against: Against, selection: Selection, min_score: float, notes: list[str]
+) -> list[Watcher]:
+    """Of the video and of the real clip."""
+    picture = Picture(frames.width, frames.height)
+    detect = person = portrait = None
+    if against.found is None or against.portrait is not None:
+        what = "FaceSim is" if against.found else "KpsDis, missed faces, jerk and FaceSim are"
+        detect = _unless_missing(load_detector, min_score, what=what, notes=notes)
+    if detect and against.portrait is not None:
+        person = _unless_missing(load_recognizer, what="FaceSim is", notes=notes)
+    if person:
+        portrait = person(*_portrait_face(against.portrait, detect))
+    choosers = [detect and _follower(detect, FaceChooser(selection, picture)) for _ in range(2)]
+    return [Watcher(faces, person, portrait) for faces in choosers]
+
+
+def _follower(detect: Callable, choose: FaceChooser) -> Callable[[ndarray], Face | None]:
+    return lambda picture: choose(detect(picture))
+
+
+def _unless_missing(load: Callable, *arguments, what: str, notes: list[str]) -> Callable | None:
+    """What the user has not installed is left out, and said."""
+    try:
+        return load(*arguments)
+    except (ModuleNotFoundError, FileNotFoundError) as error:
+        notes.append(f"{what} not computed. {error}")
+
+
+def _portrait_face(portrait: Tensor, detect: Callable) -> tuple[ndarray, Face]:
+    """portrait: (1, H, W, C) 0..1; returned as (H, W, 3) RGB uint8 with its largest face"""
+    if len(portrait) != 1:
+        raise ValueError(f"portrait holds {len(portrait)} pictures, and one is compared.")
+    picture = (portrait[0, ..., :3].float() * 255).round().clamp(0, 255).byte().cpu().numpy()
+    face = FaceChooser(Selection(), Picture(*picture.shape[1::-1]))(detect(picture))
+    if face is None:
+        raise ValueError("portrait shows no face.")
+    return picture, face
+
+
+def _target(kps: Kps, frames: VideoFrames) -> Kps:
+    """At the video's size and rate; one frame stands for any length."""
+    kps = kps.scaled(frames.width, frames.height)
+    return kps if len(kps) == 1 else kps.resampled(_asked_frames(kps, frames), float(frames.fps))
+
+
+def _asked_frames(kps: Kps, frames: VideoFrames) -> int:
+    return max(round(len(kps) * float(frames.fps) / kps.fps), 1)
+
+
+def _points(kps: Kps, frame: int) -> ndarray | None:
+    """(3, 2), None after the end"""
+    if len(kps) == 1:
+        frame = 0
+    return kps.points[frame].numpy() if frame < len(kps) else None
+
+
+def _real_pictures(real: Input.Video | None, frames: VideoFrames) -> Iterator[ndarray]:
+    """What the real clip shows when the video shows each of its pictures, at the video's size."""
+    if real is None:
+        return
+    real, shown = video_frames(real), 0
+    check_same_aspect("real", (real.width, real.height), (frames.width, frames.height))
+    for number, picture in enumerate(real):
+        while int(shown * real.fps / frames.fps) == number:
+            yield np.array(Image.fromarray(picture).resize((frames.width, frames.height)))
+            shown += 1
+
+
+def _kps_notes(target: Kps, count: int, detector: str | None) -> Iterator[str]:
+    """detector: of the V-Kps in the video, if known"""
+    if len(target) not in (1, count):
+        yield (
+            f"The video has {count} frames, and kps asks for {len(target)} at its rate: the first "
+            f"{min(count, len(target))} were compared."
+        )
+    if target.detector and detector and target.detector != detector:
+        yield (
+            f"kps is from {target.detector}, the V-Kps of the video from {detector}: two detectors differ by a few % of "
+            "the eye distance, which KpsDis includes."
+        )
+
+
+def _face_similarity(made: Watcher, imitated: Watcher) -> list[Number]:
+    if made.similarity is None:
+        return []
+    numbers = made.similarity.cosine.mean("FaceSim", digits=3)
+    real = imitated.similarity.cosine.mean("FaceSim of the real clip", digits=3)
+    if numbers and real:
+        real.append(Number("ΔFaceSim", real[0].value - numbers[0].value, digits=3))
+    return numbers + real
+
+
+def _length(video: Input.Video, frames: VideoFrames, count: int, kps: Kps) -> Iterator[Number]:
+    yield Number("frames", count, digits=0)
+    if len(kps) > 1:
+        yield Number("frames asked for", _asked_frames(kps, frames), digits=0)
+    yield Number("fps", float(frames.fps))
+    if len(kps) > 1:
+        yield Number("fps asked for", kps.fps)
+    sound = video_sound(video)
+    if sound is not None:
+        seconds = sum(block.shape[1] for block in sound.blocks) / sound.sample_rate
+        _, trim = video.get_active_trim_window()
+        seconds = min(seconds, trim or seconds)
+        yield Number("sound longer than pictures by", seconds - count / float(frames.fps), "s")
+
+
+def _chart(
+    frames: VideoFrames, count: int, kps_dis: KpsDis, made: Watcher, likeness: Likeness
+) -> Image.Image:
+    tracks = [
+        (kps_dis.pixels, Curve("KpsDis", None, "px", 2.0, (94, 190, 255))),
+        (made.flicker.levels, Curve("flicker", None, "/ 255", 1.0, (240, 190, 90))),
+        (likeness.ssim, Curve("SSIM", None, "", 0.05, (120, 220, 140), digits=3)),
+        (made.similarity and made.similarity.cosine, Curve("FaceSim", None, "", 0.05, (214, 140, 255), digits=3)),
+    ]  # fmt: skip
+    curves = [
+        curve._replace(values=_filled(track, count)) for track, curve in tracks if track and len(track.known)
+    ]
+    missed = kps_dis.missed.values > 0
+    marks = [Mark(missed, OUTSIDE, "no face")] if missed.any() else []
+    size = f"{frames.width} x {frames.height} px"
+    return draw_curves(curves, float(frames.fps), f"{clip_headline(count, float(frames.fps))}, {size}", marks)
+
+
+def _filled(track: PerFrame, count: int) -> ndarray:
+    """(F,) nan, and what is missing at the end, taken from the frames around"""
+    known = np.flatnonzero(~np.isnan(track.values))
+    return np.interp(np.arange(count), known, track.known)
