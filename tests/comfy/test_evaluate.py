@@ -1,5 +1,6 @@
 """Judging videos, with a detector that knows toy faces and a recogniser that knows toy people."""
 
+import json
 from dataclasses import replace
 from fractions import Fraction
 
@@ -10,7 +11,8 @@ import torch
 from comfy_api.internal import make_locked_method_func
 from comfy_api.latest import InputImpl, Types
 from pack.nodes.evaluate import Evaluate
-from pack.tools.server import ComfyError
+from pack.tools.evaluate import _options, run
+from pack.tools.server import ROOT, ComfyError
 from pack.vexpress.comfyui.folders import face_detector_files, face_recognizer_files
 from pack.vexpress.kps import Kps
 from test_server import node
@@ -226,3 +228,22 @@ def test_a_file_that_is_no_video_is_said_in_a_sentence(server, name, message):
     (server.input / "noise.mp4").write_bytes(bytes(range(256)) * 100)
     with pytest.raises(ComfyError, match=message):
         server.run(graph(name))
+
+
+def test_a_folder_of_videos_is_judged_and_a_damaged_one_named(tmp_path):
+    video = (ROOT / "example_inputs" / "v-express_driving.mp4").read_bytes()
+    target = ROOT / "example_inputs" / "v-express_driving_kps.json"
+    (tmp_path / "whole.mp4").write_bytes(video)
+    (tmp_path / "whole_kps.json").write_bytes(target.read_bytes())
+    (tmp_path / "damaged.mp4").write_bytes(video[:3000])
+    (tmp_path / "real.mp4").write_bytes(video)
+    run(_options([str(tmp_path), "--kps", str(target), "--real", str(tmp_path / "real.mp4")]))
+    content = json.loads((tmp_path / "evaluation.json").read_text("utf-8"))
+    assert "cannot be read" in content.pop("damaged.mp4")["error"]
+    assert content.pop("whole.mp4")["numbers"].items() >= {"KpsDis": 0, "SSIM": 1, "frames": 120}.items()
+    assert not content and (tmp_path / "evaluation.html").exists() and (tmp_path / "evaluation.png").exists()
+
+
+def test_a_folder_without_videos_is_said(tmp_path):
+    with pytest.raises(ValueError, match="holds no video"):
+        run(_options([str(tmp_path), "--kps", "any.json"]))

@@ -1,0 +1,101 @@
+"""
+Judges the talking-head videos in a folder, one for each method, against what they were asked to show. Writes
+evaluation.html, evaluation.png and evaluation.json into the folder; docs/evaluation.md says what the numbers mean.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".avi")
+
+
+def main(arguments: list[str]) -> int:
+    options = _options(arguments)
+    sys.path.insert(0, os.environ["COMFYUI_PATH"])
+    from comfy.cli_args import args
+
+    args.cpu = True
+    try:
+        run(options)
+    except (OSError, ValueError) as error:
+        sys.exit(str(error))
+    return 0
+
+
+def _options(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="dev.py evaluate", description=__doc__)
+    parser.add_argument("folder", type=Path, help="where the videos are")
+    parser.add_argument("--kps", type=Path, required=True, help="V-Kps asked for: .json or .safetensors")
+    parser.add_argument("--real", type=Path, help="the real clip that the videos imitate")
+    parser.add_argument("--portrait", type=Path, help="a picture of the person")
+    parser.add_argument("--models", type=Path, help="a folder laid out as ComfyUI's models/, for insightface")
+    parser.add_argument(
+        "--min-score", type=float, default=0.5, help="of what is taken for a face (default: 0.5)"
+    )
+    return parser.parse_args(arguments)  # fmt: skip
+
+
+def run(options: argparse.Namespace) -> None:
+    import torch
+
+    from .evaluation_sheet import write_sheet
+
+    videos = find_videos(options.folder, options.real)
+    if not videos:
+        raise ValueError(f"{options.folder} holds no video ({', '.join(VIDEOS)}).")
+    if options.models:
+        import folder_paths
+
+        folder_paths.folder_names_and_paths["insightface"] = ([str(options.models / "insightface")], set())
+    with torch.inference_mode():
+        judged = [(path, _judge(path, options)) for path in videos]
+    for path in write_sheet(options.folder, judged):
+        print(path)
+
+
+def find_videos(folder: Path, real: Path | None) -> list[Path]:
+    real = real and real.resolve()
+    return sorted(
+        path for path in folder.iterdir() if path.suffix.lower() in VIDEOS and path.resolve() != real
+    )
+
+
+def _judge(path: Path, options: argparse.Namespace):
+    """An Evaluation, or the sentence that says why there is none."""
+    import av
+    from comfy_api.latest import InputImpl
+
+    from ..vexpress.comfyui.evaluate import evaluate
+    from ..vexpress.detection import Selection
+
+    print(f"{path.name} …", flush=True)
+    against = _against(path, options)
+    try:
+        return evaluate(InputImpl.VideoFromFile(str(path)), against, Selection(), options.min_score)
+    except (ValueError, av.FFmpegError) as error:
+        print(f"{path.name} is left out: {error}", flush=True)
+        return str(error)
+
+
+def _against(path: Path, options: argparse.Namespace):
+    import numpy as np
+    import torch
+    from comfy_api.latest import InputImpl
+    from PIL import Image, ImageOps
+
+    from ..vexpress.comfyui.evaluate import Against
+    from ..vexpress.kps_files import load_kps
+
+    found = path.with_name(f"{path.stem}_kps.json")
+    portrait = None
+    if options.portrait:
+        picture = ImageOps.exif_transpose(Image.open(options.portrait)).convert("RGB")
+        portrait = torch.from_numpy(np.array(picture))[None] / 255
+    return Against(
+        load_kps(options.kps),
+        load_kps(found) if found.exists() else None,
+        InputImpl.VideoFromFile(str(options.real)) if options.real else None,
+        portrait,
+    )
