@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from kornia.metrics import ssim
 from numpy import ndarray
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # of R, G, B: ITU-R BT.601
@@ -134,6 +133,8 @@ class Likeness:
 
     def add(self, picture: ndarray, real: ndarray) -> None:
         """(H, W, 3) RGB uint8, both"""
+        from kornia.metrics import ssim  # ComfyUI calls it not essential, so nothing else may need it
+
         error = picture.astype(np.float32) - real
         self.error.append(np.square(error).mean())
         pair = [torch.from_numpy(image @ LUMA)[None, None] for image in (picture, real)]
