@@ -85,7 +85,7 @@ def test_a_cancelled_render_goes_on_to_the_same_video(
     with pytest.raises(comfy.model_management.InterruptProcessingException):
         render(short_windows, conditions, calm=calm)
     if evaluations:
-        assert f"Stopped at {evaluations / 12:.0%}. Run the same job again, and it goes on" in caplog.text
+        assert f"Run the same job again, and it goes on from {evaluations / 12:.0%}." in caplog.text
     assert torch.equal(pictures(render(short_windows, conditions, calm=calm)), undisturbed[calm])
     assert ("An earlier try did" in caplog.text) == (evaluations > 0)
 
@@ -132,6 +132,23 @@ def test_nothing_is_computed_twice_after_running_out_of_memory(
         render(short_windows, conditions, vae)
     assert torch.equal(pictures(render(short_windows, conditions, vae)), undisturbed[False])
     assert re.search(r"An earlier try did (\d+)%", caplog.text)[1] == "83"  # 10 of 12 evaluations
+
+
+def test_a_full_disk_keeps_what_was_saved_before(short_windows, conditions, undisturbed, caplog):
+    resource = pytest.importorskip("resource")
+    caplog.set_level(logging.INFO)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))  # a part fits, the state after it does not
+    try:
+        with pytest.raises(
+            OSError, match="^The disk is full, so .*resume.* could not be written: free some space"
+        ):
+            render(short_windows, conditions)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "it goes on from 0%." in caplog.text
+    assert not list(unfinished_renders().glob("*/*.part"))
+    assert torch.equal(pictures(render(short_windows, conditions)), undisturbed[False])
 
 
 def test_another_job_starts_anew_and_names_what_was_left(short_windows, conditions, cancel, caplog):

@@ -118,7 +118,7 @@ class Rendering:
                 kept = f" The first {frames} frames are in {'/'.join(self.partial_video.parts[-3:])}."
         except Exception as error:  # why the render broke off is worth more to the user
             logging.error("V-Express Render could not keep all it had done: %s", error)
-        self._say(f"Stopped at {self._progress()}. Run the same job again, and it goes on from there.{kept}")
+        self._say(f"Stopped. Run the same job again, and it goes on from {self.safe}.{kept}")
 
     def _write_part(self, latents: Tensor) -> None:
         """latents: (f, 4, h, w)"""
@@ -148,7 +148,7 @@ class Rendering:
         if self.calm and self.recent:
             state["recent"] = torch.stack(self.recent).cpu().contiguous()
         self.unfinished.save(state)
-        self.saved = time.monotonic()
+        self.saved, self.safe = time.monotonic(), self._progress()
 
     def _parts(self) -> list[Path]:
         return [self.unfinished.part(number) for number in range(len(self.frames_of_parts))]

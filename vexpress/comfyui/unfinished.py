@@ -51,11 +51,14 @@ class UnfinishedRender:
         path, new = self.folder / STATE, self.folder / f"{STATE}.part"
         with said_in_a_sentence(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            with open(new, "wb") as file:
-                file.write(save(state))
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(new, path)
+            try:
+                with open(new, "wb") as file:
+                    file.write(save(state))
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(new, path)
+            finally:
+                new.unlink(missing_ok=True)
 
     def part(self, number: int) -> Path:
         return self.folder / f"{number:06}.mp4"
