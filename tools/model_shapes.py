@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 Shapes = dict[str, list[int]]
-LAYERS = 2  # per down block; an up block has one more
 
 
 class Sizes(NamedTuple):
@@ -17,9 +16,12 @@ class Sizes(NamedTuple):
     wav2vec2_heads: int = 12
     wav2vec2_feed_forward: int = 3072
     vae: tuple[int, ...] = (128, 256, 512, 512)
+    layers: int = 2  # per down block of a UNet; an up block has one more
+    projection_heads: int = 12
 
 
 TINY = Sizes((32, 32, 32, 64), 32, (8, 8, 16, 24), 16, 3, 4, 64)
+TALKER = Sizes((32, 64, 64, 64), 32, (8, 8, 16, 32), 32, 2, 4, 64, layers=1, projection_heads=4)
 
 
 def denoising_unet(sizes: Sizes) -> Shapes:
@@ -33,8 +35,8 @@ def reference_net(sizes: Sizes) -> Shapes:
 
 def motion_module(sizes: Sizes) -> Shapes:
     *levels, deepest = sizes.channels
-    blocks = {f"down_blocks.{i}": (LAYERS, c) for i, c in enumerate(sizes.channels)}
-    blocks |= {f"up_blocks.{i}": (LAYERS + 1, c) for i, c in enumerate([deepest, *reversed(levels)])}
+    blocks = {f"down_blocks.{i}": (sizes.layers, c) for i, c in enumerate(sizes.channels)}
+    blocks |= {f"up_blocks.{i}": (sizes.layers + 1, c) for i, c in enumerate([deepest, *reversed(levels)])}
     blocks["mid_block"] = (1, deepest)
     return _joined(
         _motion_module(f"{block}.motion_modules.{i}.temporal_transformer", channels)
@@ -52,7 +54,7 @@ def v_kps_guider(sizes: Sizes) -> Shapes:
 
 
 def audio_projection(sizes: Sizes) -> Shapes:
-    width, inner = sizes.audio_width, 12 * 64
+    width, inner = sizes.audio_width, sizes.projection_heads * 64
     shapes = {"latents": [1, 5, width], "pos_emb.weight": [10, width]} | _norm("norm_out", width)
     for i in range(4):
         attention, feed_forward = f"layers.{i}.0", f"layers.{i}.1"
@@ -116,8 +118,8 @@ def vae(sizes: Sizes) -> Shapes:
     shapes |= _conv("decoder.conv_in", 4, deepest) | _conv("decoder.conv_out", first, 3)
     shapes |= _norm("encoder.conv_norm_out", deepest) | _norm("decoder.conv_norm_out", first)
     for side, levels, sampler, layers in (
-        ("encoder", widths, "down", LAYERS),
-        ("decoder", widths[::-1], "up", LAYERS + 1),
+        ("encoder", widths, "down", 2),
+        ("decoder", widths[::-1], "up", 3),
     ):
         before = levels[0]
         for i, width in enumerate(levels):
@@ -187,18 +189,18 @@ def _unet(sizes: Sizes, attentions: tuple[str, ...], norms: tuple[str, ...]) -> 
     before, skips = first, [first]
     for i, width in enumerate(channels):
         block, last = f"down_blocks.{i}", i == len(channels) - 1
-        for j in range(LAYERS):
+        for j in range(sizes.layers):
             shapes |= _resnet(f"{block}.resnets.{j}", before, width, time)
             shapes |= {} if last else transformer(f"{block}.attentions.{j}", width)
             before = width
         shapes |= {} if last else _conv(f"{block}.downsamplers.0.conv", width, width)
-        skips += [width] * (LAYERS if last else LAYERS + 1)
+        skips += [width] * (sizes.layers if last else sizes.layers + 1)
     shapes |= _resnet("mid_block.resnets.0", deepest, deepest, time)
     shapes |= transformer("mid_block.attentions.0", deepest)
     shapes |= _resnet("mid_block.resnets.1", deepest, deepest, time)
     for i, width in enumerate(reversed(channels)):
         block, last = f"up_blocks.{i}", i == len(channels) - 1
-        for j in range(LAYERS + 1):
+        for j in range(sizes.layers + 1):
             shapes |= _resnet(f"{block}.resnets.{j}", before + skips.pop(), width, time)
             shapes |= transformer(f"{block}.attentions.{j}", width) if i else {}
             before = width

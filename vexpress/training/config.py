@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import math
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -30,6 +31,7 @@ class TrainingConfig:
     lip_weight: float = 3.0
     learning_rate: float = 1e-5
     warm_up: int = 1  # steps
+    final_rate: float = 1.0  # share of learning_rate that is left at the last step, reached along a cosine
     weight_decay: float = 1e-2
     clip_norm: float = 1.0
     ema_decay: float = 0.9999
@@ -49,6 +51,7 @@ class TrainingConfig:
             "clips": (self.clips is None or self.clips > 0, "must be 1 or more"),
             "lip_weight": (self.lip_weight >= 0, "must be 0 or more"),
             "learning_rate": (self.learning_rate > 0, "must be above 0"),
+            "final_rate": (0 <= self.final_rate <= 1, "must be from 0 to 1"),
             "warm_up": (self.warm_up >= 0, "must be 0 or more"),
             "weight_decay": (self.weight_decay >= 0, "must be 0 or more"),
             "clip_norm": (self.clip_norm > 0, "must be above 0"),
@@ -66,6 +69,12 @@ class TrainingConfig:
             raise ValueError(
                 f"Clips are dropped at the rates {tuple(rates)}; they must be shares of 1 in all."
             )
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step, counted from 0."""
+        down = (1 - math.cos(math.pi * step / self.steps)) / 2
+        share = min(1.0, (step + 1) / max(1, self.warm_up)) * (1 - down * (1 - self.final_rate))
+        return self.learning_rate * share
 
     @property
     def habits(self) -> Stage:

@@ -62,7 +62,7 @@ class Trainer:
                 f"The loss of step {self.step + 1} is {loss.item()}, its gradient's norm {norm.item()}: "
                 "lower learning_rate and run again, which goes on from the last checkpoint."
             )
-        rate = config.learning_rate * min(1.0, (self.step + 1) / max(1, config.warm_up))
+        rate = config.rate(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
