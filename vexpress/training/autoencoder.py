@@ -7,7 +7,6 @@ import math
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from comfy.taesd.taesd import TAESD, Block, Clamp, conv
 from torch import Tensor, nn
 

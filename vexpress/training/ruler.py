@@ -111,15 +111,17 @@ def score(said: list[Truth], opening: list[Tensor], kps: list[Tensor], portraits
     portraits: (films, 20) persons as read off their portraits
     """
     asked, shown = torch.cat(opening), torch.cat([film.opening for film in said])
-    shifted = torch.cat([_as_long(other, track) for other, track in zip(opening[1:] + opening[:1], opening)])
+    shifted = torch.cat(
+        [_as_long(other, track) for other, track in zip(opening[1:] + opening[:1], opening, strict=True)]
+    )
     near = torch.cdist(torch.stack([film.person.mean(0) for film in said]), portraits).argmin(1)
     return Score(
         mouth=_correlation(shown, asked),
-        mouth_alone=sum(_correlation(f.opening, o) for f, o in zip(said, opening)) / len(said),
+        mouth_alone=sum(_correlation(f.opening, o) for f, o in zip(said, opening, strict=True)) / len(said),
         wrong_voice=_correlation(shown, shifted),
         amplitude=(shown.std() / asked.std()).item(),
         change=(_change([f.opening for f in said]) / _change(opening)),
-        kps=torch.cat([(f.kps - k).norm(dim=-1) for f, k in zip(said, kps)]).mean().item(),
+        kps=torch.cat([(f.kps - k).norm(dim=-1) for f, k in zip(said, kps, strict=True)]).mean().item(),
         found=(near == torch.arange(len(said))).float().mean().item(),
     )
 
