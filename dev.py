@@ -7,6 +7,7 @@ Everything a developer runs, from a bare Python:
     python dev.py bench     speed and memory of the full-size networks
     python dev.py faces     OUT.png: some of the drawn people that tiny models learn from
     python dev.py train     one stage of training, as a JSON file says
+    python dev.py talker    DIR: teach the tiny talker, which the demo runs, from nothing (hours)
     python dev.py evaluate  how well the videos in a folder show what they were asked to, side by side
 
 The first run fetches ComfyUI and builds its environment in the user's cache folder; later runs, and other
@@ -195,7 +196,7 @@ def main(arguments: list[str]) -> int:
     command, rest = (arguments or ["--help"])[0], arguments[1:]
     if command == "test":
         return run_tests(rest)
-    if command in ("demo", "convert", "bench", "faces", "train", "evaluate"):
+    if command in ("demo", "convert", "bench", "faces", "train", "talker", "talker_score", "evaluate"):
         return run_tool(command, rest)
     print(__doc__.strip())
     return 0 if command in ("-h", "--help") else 2

@@ -20,7 +20,7 @@ from comfy_cli.workflow_to_api import convert_ui_to_api
 from PIL import Image, ImageOps
 
 from .server import ComfyError, NodeProgress, comfy_server
-from .tiny_models import LANDMARKER, write_tiny_landmarker, write_tiny_models
+from .tiny_models import LANDMARKER, write_talker, write_tiny_landmarker
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "example_inputs"
@@ -57,10 +57,13 @@ Names = dict[str, dict[str, str]]  # loader node -> widget -> file
 class Settings(NamedTuple):
     size: int
     steps: int
+    cfg: float
+    reference_weight: float
+    audio_weight: float
 
 
-WITH_RELEASED = Settings(size=512, steps=25)
-WITH_STAND_INS = Settings(size=192, steps=4)
+WITH_RELEASED = Settings(size=512, steps=25, cfg=3.5, reference_weight=0.95, audio_weight=3.0)
+WITH_TALKER = Settings(size=128, steps=10, cfg=2.0, reference_weight=1.0, audio_weight=1.0)
 
 
 def main(arguments: list[str]) -> int:
@@ -92,7 +95,7 @@ def run(options: argparse.Namespace) -> None:
     if options.models and not released:
         patterns = [pattern for widgets in LOADERS.values() for pattern in widgets.values()]
         raise ValueError(f"{options.models} lacks one of {', '.join(patterns)}.")
-    settings = WITH_RELEASED if released else WITH_STAND_INS
+    settings = WITH_RELEASED if released else WITH_TALKER
     portrait = ImageOps.exif_transpose(Image.open(options.portrait)).size
     frames = _number_of_frames(options)
     output = (options.output or demo / "output").resolve()
@@ -102,7 +105,7 @@ def run(options: argparse.Namespace) -> None:
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="v-express-demo-") as base:
         models = Path(base) / "models"
-        names = released or _write_stand_ins(models)
+        names = released or _write_talker(models)
         _provide_landmarker(landmarker, models)
         more = folders if released else []
         print("Starting ComfyUI …", flush=True)
@@ -147,8 +150,8 @@ def _find(folders: list[Path], pattern: str) -> Path | None:
     return next((file for file in files if file.suffix in ENDINGS), None)
 
 
-def _write_stand_ins(models: Path) -> Names:
-    write_tiny_models(models)
+def _write_talker(models: Path) -> Names:
+    write_talker(models)
     return find_released([models])
 
 
@@ -173,9 +176,9 @@ def _announce(
 ) -> None:
     if not released:
         print(
-            "The released weights are not there (README: Models), so small random stand-ins run in their place."
+            "The released weights are not there (README: Models), so the tiny talker runs in their place: it knows "
+            "drawn faces of 128 pixels, no photographs."
         )
-        print("Everything is real but the pictures: those mean nothing yet.")
     elif _device_flags():
         print("On the CPU the released weights take hours for a second of video; --seconds makes it shorter.")
     if not (landmarker or options.kps or options.portrait == EXAMPLE_PORTRAIT):
@@ -221,7 +224,11 @@ def _fill_in(
         "LoadAudio": {"audio": _voice_name(options)},
         "VExpressEncodeAudio": {"frames": frames},
         "VExpressEncodeReference": {"width": settings.size, "height": settings.size},
-        "VExpressSampler": {"steps": settings.steps},
+        "VExpressConditioning": {
+            "reference_weight": settings.reference_weight,
+            "audio_weight": settings.audio_weight,
+        },
+        "VExpressSampler": {"steps": settings.steps, "cfg": settings.cfg},
     }
     for node in prompt.values():
         node["inputs"] |= changes.get(node["class_type"], {})

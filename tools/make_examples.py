@@ -13,11 +13,13 @@ from pathlib import Path
 
 import av
 import torch
+from PIL import Image
+from torch import Tensor
 
 from ..vexpress.kps import Kps
 from ..vexpress.kps_files import save_kps
+from .example_person import SIZE, driver, portrait, portrait_points
 from .photo import draw_photo
-from .portrait import LEFT_EYE, NOSE, RIGHT_EYE, SIZE, Picture, View, draw_person, draw_portrait, draw_wall
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "example_inputs"
 FPS = 30
@@ -27,7 +29,7 @@ SENTENCE = "A portrait and a voice: that is all it takes."
 
 
 def portrait_kps() -> Kps:
-    return Kps(torch.tensor([[LEFT_EYE, RIGHT_EYE, NOSE]]), SIZE, SIZE, FPS)
+    return Kps(portrait_points()[None], SIZE, SIZE, FPS)
 
 
 def driving_kps() -> Kps:
@@ -55,32 +57,18 @@ def _seen(point, yaw: float, pitch: float, roll: float, centre) -> tuple[float, 
 
 
 def write_driving_video(path: Path) -> None:
-    """The person of the portrait, who sways from the waist, shifts aside and leans to and fro."""
     with av.open(str(path), "w") as video:
         stream = video.add_stream("libx264", rate=FPS, options={"crf": "24", "preset": "veryslow"})
         stream.width = stream.height = VIDEO_SIZE
         stream.pix_fmt = "yuv420p"
-        for frame in range(DRIVING_FRAMES):
-            picture = Picture(VIDEO_SIZE, VIDEO_SIZE, oversampling=3)
-            picture.view = View(
-                scale=VIDEO_SIZE / SIZE, at=(VIDEO_SIZE / 2, VIDEO_SIZE / 2), pivot=(SIZE / 2, SIZE / 2)
-            )
-            draw_wall(picture)
-            picture.view = driving_view(frame / FPS)
-            draw_person(picture)
-            video.mux(stream.encode(av.VideoFrame.from_image(picture.finished())))
+        for picture in driver(DRIVING_FRAMES, FPS, VIDEO_SIZE).images:
+            video.mux(stream.encode(av.VideoFrame.from_image(_image(picture))))
         video.mux(stream.encode())
 
 
-def driving_view(seconds: float) -> View:
-    """Where the person of the portrait is in the driving video."""
-    waist = (SIZE / 2, 560.0)
-    aside = 4 * math.sin(math.tau * seconds / 3.3)
-    lean = 1 + 0.05 * math.sin(math.tau * seconds / 2.7 - 0.5)
-    sway = 4 * math.sin(math.tau * seconds / 2.1) + 1.5 * math.sin(math.tau * seconds / 0.9)
-    scale = 0.84 * VIDEO_SIZE / SIZE
-    at = (VIDEO_SIZE / 2 + aside, VIDEO_SIZE + 12)
-    return View(at=at, scale=scale * lean, degrees=sway, pivot=waist)
+def _image(picture: Tensor) -> Image.Image:
+    """(3, H, W) 0..1"""
+    return Image.fromarray((picture.movedim(0, -1) * 255).round().byte().numpy())
 
 
 def write_voice(path: Path) -> None:
@@ -92,7 +80,7 @@ def write_voice(path: Path) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    draw_portrait().save(EXAMPLES / "v-express_portrait.png", optimize=True)
+    _image(portrait().images[0]).save(EXAMPLES / "v-express_portrait.png", optimize=True)
     save_kps(portrait_kps(), EXAMPLES / "v-express_portrait_kps.json")
     save_kps(driving_kps(), EXAMPLES / "v-express_driving_kps.json")
     write_driving_video(EXAMPLES / "v-express_driving.mp4")

@@ -4,7 +4,7 @@ import math
 
 from PIL import Image
 
-from .portrait import NOSE, Picture, View, draw_person, ellipse
+from .photo_person import NOSE, Picture, View, draw_person, ellipse
 
 WIDTH, HEIGHT = 1200, 800
 PERSON = View(at=(815.0, 560.0), scale=0.9, degrees=3.0, pivot=NOSE)

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from ..vexpress.tiny import rule_built_weights
 from . import model_shapes
-from .model_shapes import TINY
-from .portrait import LEFT_EYE, NOSE, RIGHT_EYE, SIZE
+from .example_person import SIZE, portrait_points
+from .model_shapes import TALKER, TINY, Sizes
+from .talker_file import NETWORKS, talker_weights
 from .tiny_landmarker import tiny_landmarker
 
 DENOISING_UNET = "vexpress/denoising_unet.bin"
@@ -30,23 +31,32 @@ RELEASED = [DENOISING_UNET, MOTION_MODULE, REFERENCE_NET, V_KPS_GUIDER, AUDIO_PR
 
 def write_tiny_models(models: Path) -> None:
     """Fills a folder laid out as ComfyUI's `models/`, in a fraction of a second."""
+    networks = {name: tiny_weights(name) for name in NETWORKS} | {"vae": _taesd()}
+    _write_models(models, networks, TINY)
+
+
+def write_talker(models: Path) -> None:
+    """The same with what was taught to talk, on drawn faces of 128 pixels."""
+    _write_models(models, talker_weights(), TALKER)
+
+
+def _write_models(models: Path, networks: dict[str, dict[str, Tensor]], sizes: Sizes) -> None:
     for file in (*RELEASED, INTERPOLATOR):
         (models / file).parent.mkdir(parents=True, exist_ok=True)
     for file in (DENOISING_UNET, MOTION_MODULE, REFERENCE_NET, V_KPS_GUIDER, AUDIO_PROJECTION):
-        torch.save(tiny_weights(Path(file).stem), models / file)
-    save_file(_hub_names(tiny_weights("wav2vec2")), models / AUDIO_ENCODER)
-    save_file(_taesd(), models / VAE)
+        torch.save(networks[Path(file).stem], models / file)
+    save_file(_hub_names(networks["wav2vec2"]), models / AUDIO_ENCODER)
+    save_file(networks["vae"], models / VAE)
     save_file(_crossfade(), models / INTERPOLATOR)
     config = (models / AUDIO_ENCODER).with_suffix(".json")
-    config.write_text(json.dumps(model_shapes.wav2vec2_config(TINY), indent=1), encoding="utf-8")
+    config.write_text(json.dumps(model_shapes.wav2vec2_config(sizes), indent=1), encoding="utf-8")
     write_tiny_landmarker(models)
 
 
 def write_tiny_landmarker(models: Path) -> None:
     """Finds a face in every picture where the example portrait has it."""
     (models / LANDMARKER).parent.mkdir(parents=True, exist_ok=True)
-    points = torch.tensor([LEFT_EYE, RIGHT_EYE, NOSE]) / SIZE - 0.5
-    save_file(tiny_landmarker(points), models / LANDMARKER)
+    save_file(tiny_landmarker(portrait_points() / SIZE - 0.5), models / LANDMARKER)
 
 
 def tiny_weights(name: str) -> dict[str, Tensor]:

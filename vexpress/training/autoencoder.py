@@ -1,18 +1,17 @@
 """A small autoencoder for drawn faces, in TAESD's layout, which ComfyUI's own VAE loader reads.
 
-It is trained narrower than TAESD. ReLUs keep a channel of zeros at zero, so zeros fill it up to the layout's 64.
+It is narrower than TAESD. ReLUs keep a channel of zeros at zero, so zeros can fill it up to the layout's 64.
 """
 
 import math
 from typing import NamedTuple
 
 import torch
-from comfy.taesd.taesd import TAESD, Block, Clamp, conv
+from comfy.taesd.taesd import Block, Clamp, conv
 from torch import Tensor, nn
 
 WIDTHS = (16, 32, 64, 64)  # at full size, a half, a quarter, an eighth
 LATENT_CHANNELS = 4
-SD15_SCALE = 0.18215  # between a VAE's latents and the UNet's
 LATENT_NOISE = 0.08  # what the decoder is to forgive, in the latents' standard deviations
 FACE_WEIGHT = 4.0  # of the middle of mouth and eyes, beside 1 elsewhere
 UNIT_WEIGHT = 0.02
@@ -107,19 +106,6 @@ def features_mask(batch: Picture) -> Tensor:
     x = torch.arange(width, device=apart.device) + 0.5
     away = (x - centres[..., 0, None, None]).square() + (y - centres[..., 1, None, None]).square()
     return (-0.5 * away / radius.square()[..., None, None]).exp().amax(1, keepdim=True)
-
-
-def as_taesd(weights: dict[str, Tensor], latent_deviation: float = 1.0) -> dict[str, Tensor]:
-    """The file that ComfyUI's VAE loader reads.
-
-    weights:          an autoencoder's
-    latent_deviation: of its latents, which the file takes to 1 for the UNet
-    """
-    whole = {key: torch.zeros_like(weight) for key, weight in TAESD().state_dict().items()}
-    for key, weight in weights.items():
-        whole[key][tuple(slice(length) for length in weight.shape)] = weight
-    whole["vae_scale"] = torch.tensor(SD15_SCALE * latent_deviation)
-    return whole
 
 
 def signal_to_noise(decoded: Tensor, images: Tensor) -> float:

@@ -72,9 +72,7 @@ class TrainingConfig:
 
     def rate(self, step: int) -> float:
         """The learning rate of a step, counted from 0."""
-        down = (1 - math.cos(math.pi * step / self.steps)) / 2
-        share = min(1.0, (step + 1) / max(1, self.warm_up)) * (1 - down * (1 - self.final_rate))
-        return self.learning_rate * share
+        return self.learning_rate * cosine_rate(step, self.steps, self.warm_up, self.final_rate)
 
     @property
     def habits(self) -> Stage:
@@ -84,6 +82,12 @@ class TrainingConfig:
         return stage._replace(
             frames=_or(self.frames, stage.frames), clips=_or(self.clips, stage.clips), rates=rates
         )
+
+
+def cosine_rate(step: int, steps: int, warm_up: int, final_rate: float) -> float:
+    """Share of a learning rate: up in a line within `warm_up` steps, down along a cosine to `final_rate`."""
+    down = (1 - math.cos(math.pi * step / steps)) / 2
+    return min(1.0, (step + 1) / max(1, warm_up)) * (1 - down * (1 - final_rate))
 
 
 def _or(value, otherwise):

@@ -16,6 +16,7 @@ BANDS = 24
 QUIET = 1e-4  # of the loud moments' energy: nothing is heard below
 LOUD = 0.95  # quantile of the moments
 SECONDS = (1.0, 8.0)  # of what is listened to at once
+BATCH = 8  # voices
 
 
 def untrained(config: dict[str, object], seed: int) -> nn.Module:
@@ -40,25 +41,24 @@ def bands_of(voice: Tensor) -> Tensor:
 
 def learn_to_hear(
     network: nn.Module,
-    voice_of: Callable[[int], tuple[Tensor, Tensor]],
+    voices: list[tuple[Tensor, Tensor]],
+    held_out: list[tuple[Tensor, Tensor]],
     steps: int,
     learning_rate: float = 3e-3,
-    batch: int = 8,
     tell: Callable[[str], None] = print,
 ) -> float:
     """
-    voice_of: a seed's voice as it is heard, and as it was before noise, each (N,) at 16 kHz
-    returns:  the share of the variance that it explains in voices it has not heard (R²)
+    voices:  as a microphone hears them and as they are, each (N,) at 16 kHz
+    returns: the share of the variance in the held-out ones that it explains (R²)
     """
     ears = nn.Linear(network.config.hidden_size, BANDS)
     parameters = [*network.parameters(), *ears.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, steps, pct_start=0.1)
     for step in range(steps):
-        voices = [_cut(*voice_of(step * batch + i), step * batch + i) for i in range(batch)]
-        loss = (
-            sum(F.mse_loss(ears(_hear(network, heard)), bands_of(clean)) for heard, clean in voices) / batch
-        )
+        seeds = range(step * BATCH, (step + 1) * BATCH)
+        parts = [_cut(*voices[seed % len(voices)], seed) for seed in seeds]
+        loss = sum(F.mse_loss(ears(_hear(network, heard)), bands_of(clean)) for heard, clean in parts) / BATCH
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -67,9 +67,8 @@ def learn_to_hear(
         if step % 50 == 49:
             tell(f"hearing: step {step + 1} of {steps}, loss {loss.item():.4f}")
     with torch.no_grad():
-        voices = [voice_of(1_000_000 + seed) for seed in range(32)]
-        said = torch.cat([ears(_hear(network, heard)) for heard, _ in voices])
-        truth = torch.cat([bands_of(clean) for _, clean in voices])
+        said = torch.cat([ears(_hear(network, heard)) for heard, _ in held_out])
+        truth = torch.cat([bands_of(clean) for _, clean in held_out])
     return 1 - ((said - truth).square().mean() / truth.var(dim=0).mean()).item()
 
 

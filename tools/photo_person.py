@@ -1,13 +1,12 @@
-"""Draws the example portrait: nobody's likeness, in flat colours with soft shadows."""
+"""Draws the person of the example photo: nobody's likeness, in flat colours with soft shadows."""
 
 import math
 from typing import NamedTuple
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-SIZE = 512
 OVERSAMPLING = 4
-LEFT_EYE, RIGHT_EYE, NOSE = (199.0, 213.0), (313.0, 213.0), (256.0, 277.0)  # as insightface would find them
+LEFT_EYE, NOSE = (199.0, 213.0), (256.0, 277.0)
 
 Point = tuple[float, float]
 Colour = tuple[int, int, int]
@@ -17,14 +16,6 @@ BLUSH, LIP, LIP_DARK = (226, 126, 112), (190, 88, 88), (128, 52, 58)
 HAIR, HAIR_DARK, HAIR_LIGHT = (74, 46, 40), (46, 28, 28), (124, 78, 58)
 IRIS, IRIS_LIGHT, LASH = (84, 108, 92), (138, 160, 128), (44, 28, 28)
 CLOTH, CLOTH_SHADE, CLOTH_LIGHT = (38, 88, 104), (24, 62, 78), (66, 120, 134)
-WALL_TOP, WALL_BOTTOM, WALL_GLOW = (186, 206, 206), (226, 216, 202), (244, 238, 228)
-
-
-def draw_portrait() -> Image.Image:
-    picture = Picture(SIZE, SIZE)
-    draw_wall(picture)
-    draw_person(picture)
-    return picture.finished()
 
 
 class View(NamedTuple):
@@ -128,13 +119,6 @@ EYE = [
     (184, 223.5),
 ]  # fmt: skip
 BROW = [(161, 187), (176, 176), (196, 171.5), (216, 174), (231, 178)]
-
-
-def draw_wall(picture: Picture) -> None:
-    gradient = Image.linear_gradient("L").resize(picture.image.size)
-    bottom, top = (Image.new("RGB", gradient.size, colour) for colour in (WALL_BOTTOM, WALL_TOP))
-    picture.image.paste(Image.composite(bottom, top, gradient))
-    picture.fill(ellipse(256, 210, 190, 190), WALL_GLOW, opacity=0.75, blur=60)
 
 
 def draw_person(picture: Picture) -> None:

@@ -1,0 +1,157 @@
+"""
+Teaches the tiny talker from nothing: ears, an autoencoder and the three stages, on drawn people, as
+tiny_talker/recipe.json says. A run that stopped goes on. Writes tiny_talker/talker.safetensors at the end.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ..vexpress.tiny import rule_built_weights
+from . import model_shapes
+from .model_shapes import TALKER
+
+RECIPE = Path(__file__).resolve().parents[1] / "tiny_talker" / "recipe.json"
+STEPS = ("hearing", "autoencoder", "decoder", "stage_1", "stage_2", "stage_3", "file")
+EARS, AUTOENCODER, DECODER = "wav2vec2.safetensors", "autoencoder.safetensors", "decoder.safetensors"
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="dev.py talker", description=__doc__)
+    parser.add_argument("folder", type=Path, help="where everything half-done is kept")
+    parser.add_argument("--until", choices=STEPS, default=STEPS[-1], help="the last step to take")
+    parser.add_argument("--threads", type=int, help="(default: as many as the machine has)")
+    options = parser.parse_args(arguments)
+    sys.path.insert(0, os.environ["COMFYUI_PATH"])
+    from comfy.cli_args import args
+
+    args.cpu = args.use_pytorch_cross_attention = True
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    recipe = json.loads(RECIPE.read_text(encoding="utf-8"))
+    for step in STEPS[: STEPS.index(options.until) + 1]:
+        print(f"== {step}", flush=True)
+        take(step, recipe, options.folder)
+    return 0
+
+
+def take(step: str, recipe: dict, folder: Path) -> None:
+    if step == "hearing":
+        teach_hearing(recipe, folder)
+    elif step in ("autoencoder", "decoder"):
+        teach_autoencoder(step, recipe, folder)
+    elif step == "file":
+        from .talker_file import write_talker_file
+
+        write_talker_file(folder)
+    else:
+        teach_stage(int(step[-1]), recipe, folder)
+
+
+def teach_hearing(recipe: dict, folder: Path) -> None:
+    from ..vexpress.training.drawn import HELD_OUT, voice_of
+    from ..vexpress.training.hearing import learn_to_hear, untrained
+
+    if (folder / EARS).exists():
+        return
+    habits, config = recipe["hearing"], model_shapes.wav2vec2_config(TALKER)
+    heard = [voice_of(recipe["seed"] + i, habits["seconds"]) for i in range(habits["voices"])]
+    held_out = [voice_of(HELD_OUT + i, habits["seconds"]) for i in range(32)]
+    network = untrained(config, recipe["seed"])
+    explained = learn_to_hear(network, heard, held_out, habits["steps"])
+    print(f"R² of what it says about voices it has not heard: {explained:.3f}")
+    (folder / EARS).with_suffix(".json").write_text(json.dumps(config), encoding="utf-8")
+    save_file({key: weight.contiguous() for key, weight in network.state_dict().items()}, folder / EARS)
+
+
+def teach_autoencoder(part: str, recipe: dict, folder: Path) -> None:
+    from ..vexpress.training.autoencoder import Autoencoder
+    from ..vexpress.training.autoencoder_run import AutoencoderConfig, teach
+
+    output = folder / f"{part}.safetensors"
+    if output.exists():
+        return
+    torch.manual_seed(recipe["seed"])
+    autoencoder = Autoencoder()
+    if part == "decoder":
+        autoencoder.load_state_dict(load_file(folder / AUTOENCODER))
+    config = AutoencoderConfig(
+        **recipe[part], size=recipe["size"], seed=recipe["seed"], decoder_only=part == "decoder"
+    )
+    average = teach(autoencoder, config, folder / f"{part}-run.safetensors", _tell)
+    save_file({key: weight.contiguous() for key, weight in average.items()}, output)
+
+
+def teach_stage(stage: int, recipe: dict, folder: Path) -> None:
+    from ..vexpress.training.config import TrainingConfig
+    from ..vexpress.training.networks import PARTS
+    from ..vexpress.training.trainer import train
+
+    start = folder / f"stage_{stage - 1}"
+    if stage == 1 and not start.exists():
+        start.mkdir()
+        for part in PARTS:
+            weights = rule_built_weights(part, getattr(model_shapes, part)(TALKER))
+            save_file(weights, start / f"{part}.safetensors")
+    config = TrainingConfig(
+        stage=stage,
+        start=str(start),
+        data="",
+        output=str(folder / f"stage_{stage}"),
+        seed=recipe["seed"],
+        **recipe[f"stage_{stage}"],
+    )
+    train(config, drawn_people(recipe, folder), torch.device("cpu"), Sparse())
+
+
+def drawn_people(recipe: dict, folder: Path, coupled: float = 0.0) -> Callable:
+    """The data source of all stages."""
+    from ..vexpress.training.drawn import DrawnPeople, spoken
+
+    hear, habits = ears(folder), recipe["hearing"]
+    voices = [spoken(recipe["seed"] + i, habits["seconds"], hear) for i in range(habits["voices"])]
+    return DrawnPeople(voices, encoder(folder), recipe["size"], coupled)
+
+
+def ears(folder: Path) -> Callable[[Tensor], Tensor]:
+    from ..vexpress.comfyui.audio_encoder import load_audio_encoder
+
+    return load_audio_encoder(str(folder / EARS)).patcher.model
+
+
+def encoder(folder: Path) -> Callable[[Tensor], Tensor]:
+    from ..vexpress.training.autoencoder import Autoencoder
+
+    autoencoder = Autoencoder()
+    autoencoder.load_state_dict(load_file(folder / AUTOENCODER))
+    autoencoder.to(memory_format=torch.channels_last)
+
+    def encode(images: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return autoencoder.encode(images.to(memory_format=torch.channels_last)).float()
+
+    return encode
+
+
+def _tell(line: str) -> None:
+    print(line, flush=True)
+
+
+class Sparse:
+    """Tells one step in 25, and all that is no step."""
+
+    def __init__(self):
+        self.said = 0
+
+    def __call__(self, line: str) -> None:
+        if not line.startswith("stage ") or self.said % 25 == 0:
+            _tell(line)
+        self.said += line.startswith("stage ")

@@ -1,0 +1,188 @@
+"""
+How well the tiny talker talks: held-out people and voices, through the pack's own nodes, read by a ruler that is
+taught on true pictures first. Prints the numbers beside the ruler's own, and writes a sheet of pictures to look at.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+SECONDS, FPS, SIZE = 2.0, 30.0, 128
+PEOPLE = 24
+RULER_STEPS, RULER_BATCH = 100, 32
+HALF_DECODED = 0.5  # of the pictures the ruler learns from, so that it minds no blur
+
+
+class Film(NamedTuple):
+    images: Tensor  # (F, 3, H, W)
+    opening: Tensor
+    kps: Tensor
+    portrait: Tensor  # (3, H, W)
+    waveform: Tensor  # (N,)
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="dev.py talker-score", description=__doc__)
+    parser.add_argument("folder", type=Path, help="where the ruler and the results are kept")
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--cfg", type=float, default=2.0)
+    parser.add_argument("--audio-weight", type=float, default=1.0)
+    parser.add_argument("--reference-weight", type=float, default=1.0)
+    parser.add_argument("--people", type=int, default=PEOPLE)
+    options = parser.parse_args(arguments)
+    sys.path.insert(0, os.environ["COMFYUI_PATH"])
+    from comfy.cli_args import args
+
+    args.cpu = args.use_pytorch_cross_attention = True
+    options.folder.mkdir(parents=True, exist_ok=True)
+    with torch.inference_mode(False), torch.no_grad():
+        score(options)
+    return 0
+
+
+def score(options: argparse.Namespace) -> None:
+    from ..vexpress.training.autoencoder import signal_to_noise
+    from ..vexpress.training.ruler import read
+    from ..vexpress.training.ruler import score as score_films
+
+    talker = Talker()
+    ruler = taught_ruler(options.folder / "ruler.safetensors", talker)
+    films = [true_film(i) for i in range(options.people)]
+    everything = torch.cat([film.images for film in films])
+    decoded = [talker.decoded(film.images) for film in films]
+    made = [talker.film(film, i, options) for i, film in enumerate(films)]
+    portraits = read(ruler, torch.stack([film.portrait for film in films])).person
+    opening, kps = [film.opening for film in films], [film.kps for film in films]
+    results = {"autoencoder, dB": round(signal_to_noise(torch.cat(decoded), everything), 2)}
+    for name, shown in (("true", [f.images for f in films]), ("decoded", decoded), ("made", made)):
+        said = [read(ruler, images) for images in shown]
+        numbers = score_films(said, opening, kps, portraits)._asdict()
+        results[name] = {key: round(value, 3) for key, value in numbers.items()}
+        print(name, results[name], flush=True)
+    settings = {k: v for k, v in vars(options).items() if k != "folder"}
+    text = json.dumps(results | {"settings": settings}, indent=1)
+    (options.folder / "score.json").write_text(text, encoding="utf-8")
+    write_sheet(options.folder / "sheet.png", films, made)
+
+
+def true_film(index: int) -> Film:
+    """Of somebody and a voice that nothing was learnt from; the portrait is another moment, mouth shut."""
+    from ..vexpress.training.drawn import HELD_OUT, voice_of
+    from ..vexpress.training.faces import draw
+    from ..vexpress.training.identity import identity
+    from ..vexpress.training.motion import motion
+    from ..vexpress.training.mouth import Mouth, mouth_of
+
+    person, frames = identity(HELD_OUT + index), round(SECONDS * FPS)
+    heard, clean = voice_of(HELD_OUT + 1000 + index, SECONDS)
+    mouth = Mouth(*(track[:frames] for track in mouth_of(clean, FPS)))
+    drawn = draw(person, motion(HELD_OUT + index, mouth, FPS), SIZE)
+    shut = Mouth(torch.zeros(1, dtype=torch.float64), torch.full((1,), 0.45, dtype=torch.float64))
+    portrait = draw(person, motion(HELD_OUT + 5000 + index, shut, FPS), SIZE).images[0]
+    return Film(drawn.images, mouth.opening.float(), drawn.kps, portrait, heard)
+
+
+class Talker:
+    """The tiny talker behind the functions that the nodes call."""
+
+    def __init__(self):
+        import comfy.sd
+
+        from ..vexpress.comfyui.audio_encoder import load_audio_encoder
+        from ..vexpress.comfyui.audio_projection import load_audio_projection
+        from ..vexpress.comfyui.loader import DenoisingFiles, LoadedReferenceNet, load_denoising_model
+        from ..vexpress.training.autoencoder import Autoencoder
+        from .talker_file import stored_weights
+        from .tiny_models import AUDIO_ENCODER, VAE, write_talker
+
+        self.folder = tempfile.TemporaryDirectory()
+        models = Path(self.folder.name)
+        write_talker(models)
+        files = {path.stem: str(path) for path in (models / "vexpress").iterdir()}
+        self.model = load_denoising_model(
+            DenoisingFiles(files["denoising_unet"], files["motion_module"], files["v_kps_guider"])
+        )
+        self.reference_net = LoadedReferenceNet(files["reference_net"])
+        self.projection = load_audio_projection(files["audio_projection"])
+        self.ears = load_audio_encoder(str(models / AUDIO_ENCODER))
+        self.vae = comfy.sd.VAE(load_file(models / VAE))
+        self.autoencoder = Autoencoder()  # the same as the VAE, without the zeros that take most of its time
+        self.autoencoder.load_state_dict(stored_weights("vae"))
+
+    def decoded(self, images: Tensor) -> Tensor:
+        """(F, 3, H, W) through the autoencoder"""
+        decode = self.autoencoder.decode
+        return torch.cat([decode(self.autoencoder.encode(some)) for some in images.split(32)]).clamp(0, 1)
+
+    def film(self, film: Film, seed: int, options: argparse.Namespace) -> Tensor:
+        """(F, 3, H, W)"""
+        from ..vexpress.audio import SAMPLE_RATE
+        from ..vexpress.comfyui.conditioning import condition, encode_reference
+        from ..vexpress.comfyui.encode_audio import encode_audio
+        from ..vexpress.comfyui.sampling import sample
+        from ..vexpress.kps import Kps
+        from ..vexpress.model.unet import AttentionWeights
+
+        audio = {"waveform": film.waveform[None, None], "sample_rate": SAMPLE_RATE}
+        tokens = encode_audio(self.ears, self.projection, audio, FPS, len(film.kps))
+        picture = film.portrait.movedim(0, -1)[None]
+        portrait = encode_reference(self.reference_net, self.vae, picture, SIZE, SIZE)
+        weights = AttentionWeights(options.reference_weight, options.audio_weight)
+        clip = condition(portrait, tokens, Kps(film.kps, SIZE, SIZE, FPS), weights)
+        latents = sample(self.model, *clip, seed, options.steps, options.cfg, None, None)
+        return self.vae.decode(latents["samples"]).movedim(-1, 1)
+
+
+def taught_ruler(path: Path, talker: Talker):
+    from ..vexpress.training.ruler import Ruler, calibrate
+
+    ruler = Ruler(SIZE)
+    if path.exists():
+        ruler.load_state_dict(load_file(path))
+        return ruler.eval()
+    with torch.enable_grad():
+        calibrate(ruler, true_pictures(talker), RULER_STEPS)
+    save_file({key: weight.contiguous() for key, weight in ruler.state_dict().items()}, path)
+    return ruler
+
+
+def true_pictures(talker: Talker) -> Iterator[tuple[Tensor, tuple]]:
+    from ..vexpress.training.drawn import portraits
+    from ..vexpress.training.ruler import Truth, person_of
+
+    seed = 0
+    while True:
+        some = portraits(seed, RULER_BATCH, SIZE, first_person=1 << 36)
+        images = some.drawn.images.clone()
+        with torch.no_grad():
+            first = round(HALF_DECODED * RULER_BATCH)
+            images[:first] = talker.decoded(images[:first])
+        moves = some.motion
+        yield (
+            images,
+            Truth(moves.opening.float(), moves.width.float(), some.drawn.kps, person_of(some.people)),
+        )
+        seed += 1
+
+
+def write_sheet(path: Path, films: list[Film], made: list[Tensor]) -> None:
+    """Per person the portrait, then what was made beneath what would be true."""
+    from PIL import Image
+
+    rows = []
+    for film, images in list(zip(films, made, strict=True))[:8]:
+        moments = torch.linspace(5, len(images) - 5, 9).long()
+        top = torch.cat([film.portrait, *film.images[moments]], dim=2)
+        below = torch.cat([torch.ones_like(film.portrait), *images[moments].clamp(0, 1)], dim=2)
+        rows += [top, below]
+    sheet = (torch.cat(rows, dim=1).movedim(0, -1) * 255).round().byte()
+    Image.fromarray(sheet.numpy()).save(path)
