@@ -128,17 +128,21 @@ def ears(folder: Path) -> Callable[[Tensor], Tensor]:
 
 
 def encoder(folder: Path) -> Callable[[Tensor], Tensor]:
-    from ..vexpress.training.autoencoder import Autoencoder
-
-    autoencoder = Autoencoder()
-    autoencoder.load_state_dict(load_file(folder / AUTOENCODER))
-    autoencoder.to(memory_format=torch.channels_last)
+    autoencoder = load_autoencoder(folder / AUTOENCODER).to(memory_format=torch.channels_last)
 
     def encode(images: Tensor) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16):
             return autoencoder.encode(images.to(memory_format=torch.channels_last)).float()
 
     return encode
+
+
+def load_autoencoder(path: Path):
+    from ..vexpress.training.autoencoder import Autoencoder
+
+    autoencoder = Autoencoder()
+    autoencoder.load_state_dict(load_file(path))
+    return autoencoder
 
 
 def _tell(line: str) -> None:

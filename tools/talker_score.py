@@ -4,6 +4,7 @@ taught on true pictures first. Prints the numbers beside the ruler's own, and wr
 """
 
 import argparse
+import itertools
 import json
 import os
 import sys
@@ -18,8 +19,7 @@ from torch import Tensor
 
 SECONDS, FPS, SIZE = 2.0, 30.0, 128
 PEOPLE = 24
-RULER_STEPS, RULER_BATCH = 100, 32
-HALF_DECODED = 0.5  # of the pictures the ruler learns from, so that it minds no blur
+RULER_STEPS, RULER_BATCH = 1500, 32
 
 
 class Film(NamedTuple):
@@ -55,7 +55,7 @@ def score(options: argparse.Namespace) -> None:
     from ..vexpress.training.ruler import score as score_films
 
     talker = Talker()
-    ruler = taught_ruler(options.folder / "ruler.safetensors", talker)
+    ruler = taught_ruler(options.folder / "ruler.safetensors", talker.autoencoder, SIZE)
     films = [true_film(i) for i in range(options.people)]
     everything = torch.cat([film.images for film in films])
     decoded = [talker.decoded(film.images) for film in films]
@@ -142,36 +142,32 @@ class Talker:
         return self.vae.decode(latents["samples"]).movedim(-1, 1)
 
 
-def taught_ruler(path: Path, talker: Talker):
+def taught_ruler(path: Path, autoencoder, size: int):
     from ..vexpress.training.ruler import Ruler, calibrate
 
-    ruler = Ruler(SIZE)
+    torch.manual_seed(0)
+    ruler = Ruler(size)
     if path.exists():
         ruler.load_state_dict(load_file(path))
         return ruler.eval()
     with torch.enable_grad():
-        calibrate(ruler, true_pictures(talker), RULER_STEPS)
+        calibrate(ruler, true_pictures(autoencoder, size), RULER_STEPS)
     save_file({key: weight.contiguous() for key, weight in ruler.state_dict().items()}, path)
     return ruler
 
 
-def true_pictures(talker: Talker) -> Iterator[tuple[Tensor, tuple]]:
+def true_pictures(autoencoder, size: int) -> Iterator[tuple[Tensor, tuple]]:
+    """Half of them through the autoencoder, so that the ruler minds no blur."""
     from ..vexpress.training.drawn import portraits
     from ..vexpress.training.ruler import Truth, person_of
 
-    seed = 0
-    while True:
-        some = portraits(seed, RULER_BATCH, SIZE, first_person=1 << 36)
-        images = some.drawn.images.clone()
+    for seed in itertools.count():
+        some = portraits(seed, RULER_BATCH, size, first_person=1 << 36)
+        images, half, moves = some.drawn.images.clone(), RULER_BATCH // 2, some.motion
         with torch.no_grad():
-            first = round(HALF_DECODED * RULER_BATCH)
-            images[:first] = talker.decoded(images[:first])
-        moves = some.motion
-        yield (
-            images,
-            Truth(moves.opening.float(), moves.width.float(), some.drawn.kps, person_of(some.people)),
-        )
-        seed += 1
+            images[:half] = autoencoder.decode(autoencoder.encode(images[:half])).clamp(0, 1)
+        truth = moves.opening.float(), moves.width.float(), some.drawn.kps, person_of(some.people)
+        yield images, Truth(*truth)
 
 
 def write_sheet(path: Path, films: list[Film], made: list[Tensor]) -> None:

@@ -1,0 +1,262 @@
+"""
+Does it matter how V-Express is trained? Staged or joint, with and without conditional dropout, lips weighted or not:
+small networks on drawn people whose heads nod with their voice while they are learnt from, and not in the test, so
+that V-Kps can stand in for the voice and the voice is weak. One row of FOLDER/ablation.csv a measurement; a stop loses
+one run at most.
+"""
+
+import argparse
+import copy
+import csv
+import itertools
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..vexpress.tiny import rule_built_weights
+from . import model_shapes
+from .model_shapes import Sizes
+from .talker import DECODER, ears, encoder, load_autoencoder
+from .talker_score import taught_ruler
+
+SIZES = Sizes((32, 32, 64, 64), 32, (8, 8, 16, 32), 32, 2, 4, 64, layers=1, projection_heads=4)
+SIZE, FRAMES, CLIPS = 96, 12, 2
+STAGES = {1: (700, 12, 1), 2: (250, CLIPS, FRAMES), 3: (150, CLIPS, FRAMES)}  # steps, clips, frames
+LEARNING_RATE = 1.5e-3
+GAP_TIMES = (900, 700, 400, 150)
+VOICES, SECONDS, TEST_CLIPS, STEPS = 120, 8.0, 24, 10
+COLUMNS = (
+    "training",
+    "dropout",
+    "lip_weight",
+    "seed",
+    "equal",
+    "images",
+    "seconds",
+    "gap",
+    "mouth",
+    "kps",
+    "found",
+)
+
+
+class Row(NamedTuple):
+    training: str
+    dropout: float
+    lip_weight: float
+    seed: int
+
+
+ROWS = [
+    Row(training, dropout, lips, seed)
+    for seed, training, dropout, lips in itertools.product(
+        (1, 2, 3), ("staged", "joint"), (0.0, 0.15), (1.0, 3.0)
+    )
+]
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="dev.py ablation", description=__doc__)
+    parser.add_argument("talker", type=Path, help="the folder of dev.py talker, for its ears and autoencoder")
+    parser.add_argument("folder", type=Path, help="where ablation.csv is kept")
+    options = parser.parse_args(arguments)
+    sys.path.insert(0, os.environ["COMFYUI_PATH"])
+    from comfy.cli_args import args
+
+    args.cpu = args.use_pytorch_cross_attention = True
+    torch.set_num_threads(1)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    bench = Bench(options.talker, options.folder)
+    for row in ROWS:
+        bench.run(row)
+    return 0
+
+
+class Bench:
+    """The data, the test, and the table."""
+
+    def __init__(self, talker: Path, folder: Path):
+        from ..vexpress.training.drawn import HELD_OUT, DrawnPeople, spoken
+
+        self.folder, self.table = folder, folder / "ablation.csv"
+        if not self.table.exists():
+            self._write(COLUMNS)
+        hear, autoencoder = ears(talker), load_autoencoder(talker / DECODER)
+        voices = [spoken(1 + i, SECONDS, hear) for i in range(VOICES)]
+        others = [spoken(HELD_OUT + i, SECONDS, hear) for i in range(TEST_CLIPS)]
+        self.people = DrawnPeople(voices, encoder(talker), SIZE, coupled=1.0)
+        strangers = DrawnPeople(others, encoder(talker), SIZE, coupled=0.0)
+        self.test = Test(
+            strangers, autoencoder, taught_ruler(folder / "ruler.safetensors", autoencoder, SIZE)
+        )
+
+    def run(self, row: Row) -> None:
+        done = [other for other in self._rows() if other[:4] == [str(part) for part in row]]
+        if row.training == "staged" and not done:
+            networks, images, seconds = self._staged(row)
+            self._write([*row, "both", images, round(seconds), *self.test(networks)])
+        if row.training == "joint" and len(done) < 2:
+            self._joint(row, *self._budget(row))
+
+    def _staged(self, row: Row) -> tuple[object, int, float]:
+        from ..vexpress.training.stages import begin
+
+        networks, images, seconds = fresh_networks(row.seed), 0, 0.0
+        for stage, (steps, clips, frames) in STAGES.items():
+            begin(networks, stage, stage - 1)
+            trainer = self._trainer(row, networks, stage, steps, clips, frames)
+            for _ in range(steps):
+                seconds += timed(trainer.take_step)
+            images += steps * clips * frames
+            networks.load_state_dict(trainer.averaged_weights())
+        return networks, images, seconds
+
+    def _joint(self, row: Row, most_images: int, most_seconds: float) -> None:
+        """Everything at once on clips, measured after as many images and after as much time as a staged run had."""
+        from ..vexpress.training.stages import begin
+
+        networks = fresh_networks(row.seed)
+        begin(networks, 1, 0)
+        steps = most_images // (CLIPS * FRAMES)
+        trainer = self._trainer(row, networks, 3, steps, CLIPS, FRAMES)
+        left, seconds = {"images", "time"}, 0.0
+        while left:
+            seconds += timed(trainer.take_step)
+            images = trainer.step * CLIPS * FRAMES
+            reached = {"images": images >= most_images, "time": seconds >= most_seconds}
+            for name in [name for name in sorted(left) if reached[name]]:
+                left.discard(name)
+                weights = copy.deepcopy(networks)
+                weights.load_state_dict(trainer.averaged_weights())
+                self._write([*row, name, images, round(seconds), *self.test(weights)])
+
+    def _trainer(self, row: Row, networks, stage: int, steps: int, clips: int, frames: int):
+        from ..vexpress.training.config import TrainingConfig
+        from ..vexpress.training.trainer import Trainer
+
+        dropped = row.dropout / 3
+        config = TrainingConfig(
+            stage=stage,
+            start="",
+            data="",
+            output="",
+            steps=steps,
+            clips=clips,
+            frames=frames,
+            drop_everything=0.1,
+            drop_reference=dropped,
+            drop_kps=dropped,
+            drop_both=dropped,
+            lip_weight=row.lip_weight,
+            learning_rate=LEARNING_RATE,
+            warm_up=50,
+            ema_decay=0.995,
+            seed=row.seed,
+        )
+        return Trainer(networks, config, self.people)
+
+    def _budget(self, row: Row) -> tuple[int, float]:
+        """Of the staged run with the same settings."""
+        key = [str(part) for part in row._replace(training="staged")]
+        (staged,) = (other for other in self._rows() if other[:4] == key)
+        return int(staged[5]), float(staged[6])
+
+    def _rows(self) -> list[list[str]]:
+        with open(self.table, newline="", encoding="utf-8") as file:
+            return list(csv.reader(file))[1:]
+
+    def _write(self, row: list) -> None:
+        with open(self.table, "a", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerow([f"{part:.4g}" if isinstance(part, float) else part for part in row])
+        print(*row, flush=True)
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds of this process, which other processes do not lengthen."""
+    started = time.process_time()
+    work()
+    return time.process_time() - started
+
+
+def fresh_networks(seed: int):
+    from ..vexpress.training.networks import PARTS, Networks
+
+    parts = {part: rule_built_weights(part, getattr(model_shapes, part)(SIZES)) for part in PARTS}
+    chance = torch.Generator().manual_seed(seed)
+    for weights in parts.values():  # as large as the rule makes them, and others for every seed
+        for key, weight in weights.items():
+            if weight.dim() > 1 and not key.endswith(".pe"):
+                weight.copy_(weight.std() * torch.randn(weight.shape, generator=chance))
+    return Networks(parts, "the ablation")
+
+
+class Test:
+    """Held-out people and voices, whose heads move as they like."""
+
+    def __init__(self, strangers, autoencoder, ruler):
+        from ..vexpress.training.step import batched
+
+        clips = [strangers(FRAMES, torch.Generator().manual_seed(i)) for i in range(TEST_CLIPS)]
+        self.batch = batched(clips, torch.device("cpu"))
+        self.autoencoder, self.ruler = autoencoder, ruler
+        self.truth = [self._read(latents) for latents in self.batch.latents]
+        self.portraits = self._read(self.batch.reference).person
+
+    @torch.no_grad()
+    def __call__(self, networks) -> tuple[float, float, float, float]:
+        """Audio-usage gap, correlation of the mouth, V-Kps error in pixels, share of people recognised."""
+        from ..vexpress.training.ruler import score
+
+        said = [self._read(latents) for latents in self._sampled(networks)]
+        opening = [truth.opening for truth in self.truth]
+        result = score(said, opening, list(self.batch.kps), self.portraits)
+        return self._gap(networks), result.mouth, result.kps, result.found
+
+    def _read(self, latents: Tensor):
+        from ..vexpress.training.ruler import read
+
+        with torch.no_grad():
+            return read(self.ruler, self.autoencoder.decode(latents).clamp(0, 1))
+
+    def _gap(self, networks) -> float:
+        """How much larger the loss around the mouth is with somebody else's voice."""
+        wrong = self.batch._replace(features=self.batch.features.roll(1, 0))
+        right = sum(self._lip_loss(networks, self.batch, t) for t in GAP_TIMES)
+        return (sum(self._lip_loss(networks, wrong, t) for t in GAP_TIMES) / right).item() - 1
+
+    def _lip_loss(self, networks, batch, timestep: int) -> Tensor:
+        from ..vexpress.training.objective import lip_mask, noised, velocity
+        from ..vexpress.training.step import predict
+
+        latents, times = batch.latents, torch.full((TEST_CLIPS,), timestep)
+        noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(timestep))
+        said = predict(networks, noised(latents, noise, times), times, batch, everything(TEST_CLIPS))
+        lips = lip_mask(batch.lips, *latents.shape[-2:])
+        return ((said - velocity(latents, noise, times)).square() * lips).mean()
+
+    def _sampled(self, networks) -> Tensor:
+        """DDIM without guidance."""
+        from diffusers import DDIMScheduler
+
+        from ..vexpress.training.objective import SCHEDULE
+        from ..vexpress.training.step import predict
+
+        schedule = DDIMScheduler.from_config(SCHEDULE.config, timestep_spacing="trailing", clip_sample=False)
+        schedule.set_timesteps(STEPS)
+        x = torch.randn(self.batch.latents.shape, generator=torch.Generator().manual_seed(0))
+        for t in schedule.timesteps:
+            v = predict(networks, x, t.expand(TEST_CLIPS), self.batch, everything(TEST_CLIPS))
+            x = schedule.step(v, t, x).prev_sample
+        return x
+
+
+def everything(clips: int):
+    from ..vexpress.training.dropout import Kept
+
+    return Kept(*(torch.ones(clips, dtype=torch.bool) for _ in range(3)))
