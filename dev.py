@@ -6,6 +6,7 @@ Everything a developer runs, from a bare Python:
     python dev.py convert   V-Express weights to fp16 safetensors
     python dev.py bench     speed and memory of the full-size networks
     python dev.py faces     OUT.png: some of the drawn people that tiny models learn from
+    python dev.py prepare   training data from a folder of videos of people who talk
     python dev.py train     one stage of training, as a JSON file says
     python dev.py talker    DIR: teach the tiny talker, which the demo runs, from nothing (hours)
     python dev.py evaluate  how well the videos in a folder show what they were asked to, side by side
@@ -192,11 +193,17 @@ def environ(comfyui: Path) -> dict[str, str]:
     return {**os.environ, "COMFYUI_PATH": str(comfyui), "V_EXPRESS_CACHE": str(cache_folder())}
 
 
+COMMANDS = (
+    *("demo", "convert", "bench", "faces", "prepare", "train"),
+    *("talker", "talker_score", "ablation", "evaluate"),
+)
+
+
 def main(arguments: list[str]) -> int:
     command, rest = (arguments or ["--help"])[0], arguments[1:]
     if command == "test":
         return run_tests(rest)
-    if command in ("demo", "convert", "bench", "faces", "train", "talker", "talker_score", "evaluate"):
+    if command in COMMANDS:
         return run_tool(command, rest)
     print(__doc__.strip())
     return 0 if command in ("-h", "--help") else 2

@@ -27,7 +27,7 @@ ALLOWED = {
     "vexpress": (),
     "vexpress.model": ("comfy.ldm", "comfy.ops"),
     "vexpress.comfyui": COMFYUI,
-    "vexpress.training": ("comfy.ops", "comfy.taesd"),
+    "vexpress.training": ("comfy.ops", "comfy.taesd", "comfy_api"),
     "nodes": ("comfy_api", "comfy_execution"),
 }
 FILES = sorted([*(ROOT / "vexpress").rglob("*.py"), *(ROOT / "nodes").glob("*.py")])

@@ -90,9 +90,14 @@ def _mirrored(start: int, count: int, length: int) -> Tensor:
 
 def kps_in_crop(kps: Kps, placement: Placement) -> Kps:
     """The same face in the resized square."""
-    corner = torch.tensor([placement.left, placement.top])
-    points = (kps.points - corner) * (placement.size / placement.side)
+    points = points_in_crop(kps.points, placement)
     return replace(kps, points=points, width=placement.size, height=placement.size)
+
+
+def points_in_crop(points: Tensor, placement: Placement) -> Tensor:
+    """(…, 2) x, y in pixels of the picture -> in pixels of the resized square"""
+    corner = torch.tensor([placement.left, placement.top])
+    return (points - corner) * (placement.size / placement.side)
 
 
 def feather_weights(placement: Placement, feather: float) -> Tensor:

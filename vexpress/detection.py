@@ -87,7 +87,7 @@ def follow_face(
 ) -> Followed:
     choose = FaceChooser(selection, picture)
     found = [None if face is None else face.points for face in map(choose, frames)]
-    points = torch.from_numpy(_filled(found, selection.max_gap))
+    points = torch.from_numpy(fill_gaps(found, selection.max_gap))
     filled = torch.tensor([points is None for points in found])
     return Followed(Kps(points, *picture, fps, detector), filled)
 
@@ -127,10 +127,10 @@ def _choose(faces: list[Face], selection: Selection, picture: Picture, previous:
     return nearest if nearest.distance(previous.centre) <= previous.size.max() else None
 
 
-def _filled(found: list[ndarray | None], max_gap: int) -> ndarray:
+def fill_gaps(found: list[ndarray | None], max_gap: int) -> ndarray:
     """
-    found:   per frame (3, 2), or None without the face
-    returns: (F, 3, 2)
+    found:   per frame (P, 2) points, or None without the face
+    returns: (F, P, 2)
     """
     frames = range(len(found))
     known = [frame for frame in frames if found[frame] is not None]
@@ -143,5 +143,7 @@ def _filled(found: list[ndarray | None], max_gap: int) -> ndarray:
                 f"The face that was asked for is missing from frame {before + 1} to frame {after - 1}: {gap} in a row, "
                 f"while max_gap lets {max_gap} be filled in."
             )
-    tracks = np.stack([found[frame] for frame in known]).reshape(len(known), -1).T  # (F, 3, 2) -> (6, F)
-    return np.stack([np.interp(frames, known, track) for track in tracks], axis=1).reshape(-1, 3, 2)
+    points = np.stack([found[frame] for frame in known])
+    tracks = points.reshape(len(known), -1).T  # (F, P, 2) -> (2*P, F)
+    full = np.stack([np.interp(frames, known, track) for track in tracks], axis=1)
+    return full.reshape(-1, *points.shape[1:])  # (F, 2*P) -> (F, P, 2)

@@ -36,9 +36,9 @@ def save_checkpoint(trainer: "Trainer", output: Path) -> Path:
         unfinished.mkdir(parents=True)
         said = {TRAINED_STAGE: str(trainer.trained_stage)}
         for part, weights in trainer.networks.parts(trainer.averaged_weights()).items():
-            _write(unfinished / f"{part}.safetensors", weights, said)
+            write_tensors(unfinished / f"{part}.safetensors", weights, said)
         told = {"stage": str(trainer.config.stage), "step": str(trainer.step)}
-        _write(unfinished / STATE, _state(trainer), told)
+        write_tensors(unfinished / STATE, _state(trainer), told)
         os.replace(unfinished, folder)
     for old in sorted(output.glob(FINISHED))[: -trainer.config.keep]:
         shutil.rmtree(old, ignore_errors=True)
@@ -73,7 +73,7 @@ def _state(trainer: "Trainer") -> dict[str, Tensor]:
     return {key: value.cpu().contiguous() for key, value in state.items()}
 
 
-def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     with open(path, "wb") as file:
         file.write(save(tensors, metadata))
         file.flush()

@@ -1,0 +1,57 @@
+"""Clips as they are read: from a second to a second of a file, and never so long that memory would tell."""
+
+import itertools
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+from comfy_api.latest import InputImpl
+
+from ..comfyui.video_frames import video_frames
+from .lists import Clip
+
+LONGEST = 60.0  # seconds: a longer clip is prepared in equal pieces
+
+
+class Piece(NamedTuple):
+    """
+    start:    in the file's own time, which need not begin at 0
+    duration: 0 for what is left of the file
+    first:    the frame of the file that it begins with
+    """
+
+    name: str
+    file: Path
+    start: float
+    duration: float
+    first: int
+    face: tuple[float, float] | None
+
+    @property
+    def video(self) -> InputImpl.VideoFromFile:
+        return InputImpl.VideoFromFile(str(self.file), start_time=self.start, duration=self.duration)
+
+
+def pieces(clip: Clip) -> list[Piece]:
+    """Only the file's header and first picture are read."""
+    frames = video_frames(InputImpl.VideoFromFile(str(clip.file)))
+    fps = float(frames.fps)
+    zero, length = _first_picture(clip.file), frames.count / fps
+    start, end = clip.span.seconds(fps) if clip.span else (0.0, length)
+    to_the_end, end = end >= length, max(min(end, length), start)
+    number = max(math.ceil((end - start) / LONGEST), 1)
+    bounds = [round((start + (end - start) * i / number) * fps) for i in range(number + 1)]
+    found = []
+    for i, (first, last) in enumerate(itertools.pairwise(bounds)):
+        name = clip.name if number == 1 else f"{clip.name}_{i:04d}"
+        duration = 0.0 if to_the_end and i == number - 1 else (last - first) / fps
+        found.append(Piece(name, clip.file, zero + first / fps, duration, first, clip.face))
+    return found
+
+
+def _first_picture(file: Path) -> float:
+    """When it is shown, in seconds: parts of a longer video may have kept its time."""
+    with av.open(str(file)) as container:
+        stream = container.streams.video[0]
+        return float((stream.start_time or 0) * stream.time_base)

@@ -1,0 +1,56 @@
+"""Files of prepared clips, which `ClipFolder` reads."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from .saving import write_tensors
+
+VERSION = "1"  # of how clips are prepared: those of another one are made again
+MIRRORED = ".mirrored"
+
+
+class Prepared(NamedTuple):
+    """
+    latents:  (F, 4, h, w) scaled as the UNet expects them, float16
+    kps:      (F, 3, 2) left eye, right eye, nose; x, y in pixels
+    features: (F, 10, A) audio features around each frame, float16
+    lips:     (F, 4) left, top, right, bottom of a box twice as large as the mouth, in pixels
+    """
+
+    latents: Tensor
+    kps: Tensor
+    features: Tensor
+    lips: Tensor
+
+
+def mirrored(clip: Prepared, latents: Tensor, size: int) -> Prepared:
+    """The clip left and right exchanged. latents: of its mirrored pictures"""
+    kps, (left, top, right, bottom) = clip.kps[:, [1, 0, 2]].clone(), clip.lips.unbind(-1)
+    kps[..., 0] = size - 1 - kps[..., 0]
+    lips = torch.stack([size - 1 - right, top, size - 1 - left, bottom], dim=-1)
+    return Prepared(latents, kps, clip.features, lips)
+
+
+def write_prepared(path: Path, clip: Prepared, said: dict[str, str]) -> None:
+    """Whole or not at all."""
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    tensors = {name: part.contiguous() for name, part in clip._asdict().items()}
+    try:
+        write_tensors(unfinished, tensors, said | {"version": VERSION})
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def is_prepared(path: Path, said: dict[str, str]) -> bool:
+    """Whether the file is there and was made from the same, in the same way."""
+    try:
+        with safe_open(path, "pt") as file:
+            return (said | {"version": VERSION}).items() <= (file.metadata() or {}).items()
+    except (FileNotFoundError, SafetensorError):
+        return False
