@@ -18,6 +18,21 @@ def test_folders_are_relative_to_the_config(tmp_path):
     assert config.start == str(tmp_path / "start") and config.output == str(tmp_path / "run")
 
 
+def test_the_learning_rate_warms_up_and_goes_down_to_its_share(tmp_path):
+    values = {"steps": 100, "learning_rate": 1e-3, "warm_up": 4, "final_rate": 0.1}
+    config = load_config(config_file(tmp_path, GOOD | values))
+    rates = [config.rate(step) for step in range(100)]
+    assert rates[0] == pytest.approx(0.25e-3)
+    assert rates[:4] == sorted(rates[:4]) and rates[3:] == sorted(rates[3:], reverse=True)
+    assert (rates[49] + rates[50]) / 2 == pytest.approx(0.55e-3)  # half-way down a cosine
+    assert rates[99] == pytest.approx(0.1e-3)
+
+
+def test_the_learning_rate_stays_where_no_final_one_is_set(tmp_path):
+    config = load_config(config_file(tmp_path, GOOD | {"learning_rate": 1e-3}))
+    assert {config.rate(step) for step in range(10)} == {1e-3}
+
+
 def test_a_stage_brings_its_habits_and_a_config_may_change_them(tmp_path):
     habits = load_config(config_file(tmp_path, GOOD | {"stage": 2, "clips": 4, "drop_kps": 0.0})).habits
     assert (habits.frames, habits.clips, habits.rates.kps, habits.rates.everything) == (20, 4, 0.0, 0.1)
@@ -35,6 +50,7 @@ def test_a_stage_brings_its_habits_and_a_config_may_change_them(tmp_path):
         ({"ema_decay": 1}, "ema_decay is 1; it must be from 0 to below 1."),
         ({"precision": "fp8"}, "precision is fp8; it must be float32 or bfloat16."),
         ({"drop_everything": 0.9, "drop_kps": 0.2}, "must be shares of 1 in all."),
+        ({"final_rate": 1.5}, "final_rate is 1.5; it must be from 0 to 1."),
         ({"data": None}, "data is None; it must be text."),
     ],
 )

@@ -86,7 +86,7 @@ class TrainingConfig:
 
 def cosine_rate(step: int, steps: int, warm_up: int, final_rate: float) -> float:
     """Share of a learning rate: up in a line within `warm_up` steps, down along a cosine to `final_rate`."""
-    down = (1 - math.cos(math.pi * step / steps)) / 2
+    down = (1 - math.cos(math.pi * step / max(1, steps - 1))) / 2
     return min(1.0, (step + 1) / max(1, warm_up)) * (1 - down * (1 - final_rate))
 
 
