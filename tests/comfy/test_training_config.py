@@ -18,6 +18,22 @@ def test_folders_are_relative_to_the_config(tmp_path):
     assert config.start == str(tmp_path / "start") and config.output == str(tmp_path / "run")
 
 
+def test_what_a_run_starts_from_is_relative_too(tmp_path):
+    values = {**GOOD, "start_unet": "sd15", "start_motion": "mm.ckpt"}
+    del values["start"]
+    config = load_config(config_file(tmp_path, values))
+    assert config.start is None
+    assert (config.start_unet, config.start_motion) == (str(tmp_path / "sd15"), str(tmp_path / "mm.ckpt"))
+
+
+@pytest.mark.parametrize(
+    "values", [{"start_unet": "sd15", "start_motion": "mm.ckpt"}, {"start_motion": "mm.ckpt"}]
+)
+def test_a_run_starts_from_one_thing(values, tmp_path):
+    with pytest.raises(ValueError, match="^A run needs either start, or start_unet and start_motion.$"):
+        load_config(config_file(tmp_path, GOOD | values))
+
+
 def test_the_learning_rate_warms_up_and_goes_down_to_its_share(tmp_path):
     values = {"steps": 100, "learning_rate": 1e-3, "warm_up": 4, "final_rate": 0.1}
     config = load_config(config_file(tmp_path, GOOD | values))
@@ -51,6 +67,7 @@ def test_a_stage_brings_its_habits_and_a_config_may_change_them(tmp_path):
         ({"precision": "fp8"}, "precision is fp8; it must be float32 or bfloat16."),
         ({"drop_everything": 0.9, "drop_kps": 0.2}, "must be shares of 1 in all."),
         ({"final_rate": 1.5}, "final_rate is 1.5; it must be from 0 to 1."),
+        ({"start": 3}, "start is 3; it must be text."),
         ({"data": None}, "data is None; it must be text."),
     ],
 )

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 
+import comfy.model_detection
 import comfy.utils
 from torch import Tensor
 
@@ -10,6 +11,8 @@ from ..config import POSITIONAL_TABLE, UNetConfig
 from ..model.unet import unet_arguments
 from ..positions import sinusoid
 
+LDM = "model.diffusion_model."  # before a UNet's names in a whole checkpoint
+LDM_INPUT = f"{LDM}input_blocks.0.0.weight"
 MOTION = re.compile(r"(.*)\.motion_modules\.(\d+)\.temporal_transformer\.(.*)")
 REFERENCE = re.compile(r"(.*)\.attentions\.(\d+)\.transformer_blocks\.0\.((?:norm1_5|attn1_5)\..*)")
 
@@ -40,6 +43,14 @@ def convert_unet(weights: Mapping[str, Tensor], config: UNetConfig) -> dict[str,
         return key
 
     return {place(key): weight for key, weight in weights.items()}
+
+
+def from_ldm(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The UNet of a whole SD 1.5 checkpoint by diffusers' names; one without a counterpart stays as it is."""
+    unet = {key.removeprefix(LDM): weight for key, weight in weights.items() if key.startswith(LDM)}
+    names = comfy.utils.unet_to_diffusers(comfy.model_detection.detect_unet_config(unet, ""))
+    names = {place: key for key, place in names.items()}
+    return {names.get(key, key): weight for key, weight in unet.items()}
 
 
 def without_positions(weights: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:

@@ -5,11 +5,14 @@ import json
 import math
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import get_args
 
 from .dropout import DropRates
 from .stages import STAGES, Stage
 
 PRECISIONS = ("float32", "bfloat16")
+KINDS = {str: "text", bool: "true or false", int: "a whole number", float: "a number"}
+FOLDERS = ("start", "start_unet", "start_motion", "data", "output")
 
 
 @dataclass(frozen=True)
@@ -17,10 +20,12 @@ class TrainingConfig:
     """One stage of training. Where a stage has its own habits (frames, clips, rates), None means those."""
 
     stage: int
-    start: str  # folder with the five weight files to start from, or another run's output
     data: str  # folder of prepared videos
     output: str  # folder for checkpoints and log; a run that stopped goes on there
     steps: int
+    start: str | None = None  # folder with the five weight files to start from, or another run's output; or:
+    start_unet: str | None = None  # Stable Diffusion 1.5, as a UNet of diffusers or a whole checkpoint, with
+    start_motion: str | None = None  # motion modules of AnimateDiff
     trained_stage: int = 0  # highest stage that `start` has seen, if its files do not say: 3 for the released
     frames: int | None = None
     clips: int | None = None  # per step
@@ -64,6 +69,9 @@ class TrainingConfig:
         for name, (kept, rule) in rules.items():
             if not kept:
                 raise ValueError(f"{name} is {getattr(self, name)}; it {rule}.")
+        given = [value is not None for value in (self.start, self.start_unet, self.start_motion)]
+        if given not in ([True, False, False], [False, True, True]):
+            raise ValueError("A run needs either start, or start_unet and start_motion.")
         rates = self.habits.rates
         if min(rates) < 0 or sum(rates) > 1:
             raise ValueError(
@@ -95,14 +103,14 @@ def _or(value, otherwise):
 
 
 def _check_type(name: str, value, kind) -> None:
-    allowed = kind | int if kind in (float, float | None) else kind
-    if isinstance(value, bool) or not isinstance(value, allowed):
-        said = "text" if kind is str else "a whole number" if kind in (int, int | None) else "a number"
-        raise ValueError(f"{name} is {value!r}; it must be {said}.")
+    kinds = get_args(kind) or (kind,)
+    allowed = (*kinds, int) if float in kinds else kinds
+    if not isinstance(value, allowed) or isinstance(value, bool) != (bool in kinds):
+        raise ValueError(f"{name} is {value!r}; it must be {KINDS[kinds[0]]}.")
 
 
 def load_config(path: Path) -> TrainingConfig:
-    """Folders in it are relative to the file."""
+    """Files and folders in it are relative to the file."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
@@ -114,9 +122,9 @@ def load_config(path: Path) -> TrainingConfig:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1, 0)[0]
             raise ValueError(f"{path} has {name}, which no run knows: is {near} meant?")
-    missing = [name for name in ("stage", "start", "data", "output", "steps") if name not in values]
+    missing = [name for name in ("stage", "data", "output", "steps") if name not in values]
     if missing:
         raise ValueError(f"{path} lacks {', '.join(missing)}.")
     config = TrainingConfig(**values)
-    folders = {name: str(path.parent / getattr(config, name)) for name in ("start", "data", "output")}
-    return replace(config, **folders)
+    given = {name: folder for name in FOLDERS if (folder := getattr(config, name)) is not None}
+    return replace(config, **{name: str(path.parent / folder) for name, folder in given.items()})

@@ -14,6 +14,7 @@ from .config import TrainingConfig
 from .log import Measured, TrainingLog
 from .networks import Networks, load_networks, trained_stage
 from .saving import newest_checkpoint, restore, save_checkpoint
+from .stable_diffusion import first_parts
 from .stages import begin, trained_parameters
 from .step import Chance, batch_loss, batched, draw_chance
 
@@ -108,8 +109,16 @@ def open_run(
         restore(trainer, newest)
         tell(f"Going on from {newest}.")
         return trainer
-    start = newest_checkpoint(Path(config.start)) or Path(config.start)
-    networks = load_networks(start).to(device)
-    behind = max(config.trained_stage, trained_stage(start))
+    networks, behind = first_networks(config)
     begin(networks, config.stage, behind)
-    return Trainer(networks, config, draw_clip, tell, behind)
+    return Trainer(networks.to(device), config, draw_clip, tell, behind)
+
+
+def first_networks(config: TrainingConfig) -> tuple[Networks, int]:
+    """What a run starts from, and the highest stage that it has seen."""
+    if config.start is None:
+        unet, motion = Path(config.start_unet), Path(config.start_motion)
+        parts = first_parts(unet, motion, config.seed)
+        return Networks(parts, f"{unet.name} with {motion.name}"), config.trained_stage
+    start = newest_checkpoint(Path(config.start)) or Path(config.start)
+    return load_networks(start), max(config.trained_stage, trained_stage(start))
