@@ -13,7 +13,7 @@ from pack.vexpress.training.clips import BrokenClip
 from pack.vexpress.training.config import TrainingConfig
 from pack.vexpress.training.dropout import Kept
 from pack.vexpress.training.networks import load_networks, trained_stage
-from pack.vexpress.training.saving import newest_checkpoint
+from pack.vexpress.training.saving import STATE, newest_checkpoint
 from pack.vexpress.training.stages import begin
 from pack.vexpress.training.step import Chance, batched
 from pack.vexpress.training.trainer import Trainer, train
@@ -88,7 +88,7 @@ def test_every_step_has_clips_of_its_own(config, checkpoints):
         drawn.append(draw_clip(frames, generator))
         return drawn[-1]
 
-    trainer = Trainer(load_networks(checkpoints), config, remembered, quiet)
+    trainer = Trainer(load_networks(checkpoints), replace(config, prefetch=0), remembered, quiet)
     trainer.take_step()
     trainer.take_step()
     firsts = {float(clip.latents[0, 0, 0, 0]) for clip in drawn}
@@ -108,6 +108,18 @@ def test_checkpoints_load_as_the_released_files_do(config, checkpoints):
     with torch.inference_mode():
         tiny_model(folder)
         tiny_reference_net(folder)
+
+
+def test_clips_that_are_drawn_ahead_change_nothing(config):
+    for prefetch in (0, 3):
+        train(replace(config, prefetch=prefetch, output=f"{config.output}-{prefetch}"), draw_clip, CPU, quiet)
+    states = [load_file(newest_checkpoint(Path(f"{config.output}-{p}")) / STATE) for p in (0, 3)]
+    assert all(states[0][key].equal(states[1][key]) for key in states[0])
+
+
+def test_checkpointing_is_switched_on_by_the_config(config):
+    train(replace(config, checkpointing=True), draw_clip, CPU, quiet)
+    assert trained_stage(newest_checkpoint(Path(config.output))) == 2
 
 
 def test_only_the_newest_checkpoints_are_kept(config):

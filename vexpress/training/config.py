@@ -43,6 +43,8 @@ class TrainingConfig:
     save_every: int = 1000  # steps
     keep: int = 2  # checkpoints
     precision: str = "float32"
+    checkpointing: bool = False  # of gradients: less memory for more time
+    prefetch: int = 1  # steps whose clips are drawn ahead
     seed: int = 42
 
     def __post_init__(self):
@@ -63,6 +65,7 @@ class TrainingConfig:
             "ema_decay": (0 <= self.ema_decay < 1, "must be from 0 to below 1"),
             "save_every": (self.save_every > 0, "must be 1 or more"),
             "keep": (self.keep > 0, "must be 1 or more"),
+            "prefetch": (self.prefetch >= 0, "must be 0 or more"),
             "seed": (0 <= self.seed < 2**32, "must be from 0 to below 2**32"),
             "precision": (self.precision in PRECISIONS, f"must be {' or '.join(PRECISIONS)}"),
         }

@@ -9,6 +9,8 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor
 
 from ..comfyui.disk import said_in_a_sentence
+from .ahead import DrawnAhead
+from .checkpointing import compute_again
 from .clips import BrokenClip, DrawClip, Sample
 from .config import TrainingConfig
 from .log import Measured, TrainingLog
@@ -43,13 +45,19 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(self.trained.values(), weight_decay=config.weight_decay)
         self.ema = EMAModel(self.trained.values(), decay=config.ema_decay)
         self.step = 0
+        self.drawn = DrawnAhead(self._draw, config.prefetch, config.steps)
+        if config.checkpointing:
+            compute_again(networks)
 
     def take_step(self) -> Measured:
+        return self.learn(*self.drawn.take(self.step))
+
+    def _draw(self, step: int) -> tuple[Sample, Chance]:
         habits = self.config.habits
-        generator = torch.Generator().manual_seed(self.config.seed * 1_000_000_007 + self.step)
+        generator = torch.Generator().manual_seed(self.config.seed * 1_000_000_007 + step)
         clips = [self._next_clip(habits.frames, generator) for _ in range(habits.clips)]
         batch = batched(clips, self.device)
-        return self.learn(batch, draw_chance(batch.latents.shape, habits.rates, generator))
+        return batch, draw_chance(batch.latents.shape, habits.rates, generator)
 
     def learn(self, batch: Sample, chance: Chance) -> Measured:
         config, parameters = self.config, self.trained.values()
@@ -90,7 +98,7 @@ def train(
     """Run a stage to its end, or go on with it from its newest checkpoint."""
     output = Path(config.output)
     trainer = open_run(config, draw_clip, device, tell)
-    with said_in_a_sentence(output), TrainingLog(output, trainer.step) as log:
+    with trainer.drawn, said_in_a_sentence(output), TrainingLog(output, trainer.step) as log:
         while trainer.step < config.steps:
             started = time.monotonic()
             measured = trainer.take_step()
