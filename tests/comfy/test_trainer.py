@@ -1,9 +1,11 @@
 """Runs of training: they learn, stop, go on, and leave files that load."""
 
 import resource
+import sys
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -120,6 +122,37 @@ def test_clips_that_are_drawn_ahead_change_nothing(config):
 def test_checkpointing_is_switched_on_by_the_config(config):
     train(replace(config, checkpointing=True), draw_clip, CPU, quiet)
     assert trained_stage(newest_checkpoint(Path(config.output))) == 2
+
+
+def test_curves_go_on_where_the_run_does(config, monkeypatch):
+    class Writer:
+        def __init__(self, folder, purge_step):
+            self.opened, self.points, self.closed = (folder, purge_step), [], False
+            writers.append(self)
+
+        def add_scalar(self, name, value, step):
+            self.points.append((name, step))
+
+        def close(self):
+            self.closed = True
+
+    writers = []
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=Writer))
+    for steps in (2, 4):
+        train(replace(config, tensorboard=True, steps=steps), draw_clip, CPU, quiet)
+    folder = Path(config.output) / "tensorboard"
+    assert [writer.opened for writer in writers] == [(folder, 1), (folder, 3)]
+    assert all(writer.closed for writer in writers)
+    names = ("loss", "gradient_norm", "learning_rate")
+    assert writers[1].points == [(name, step) for step in (3, 4) for name in names]
+
+
+def test_without_tensorboard_the_run_says_so_and_goes_on(config, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    said = []
+    train(replace(config, tensorboard=True, steps=1), draw_clip, CPU, said.append)
+    assert said[0] == "The package tensorboard is not installed, so the curves are in log.csv alone."
+    assert said[-1].startswith("stage 2  step 1/1")
 
 
 def test_only_the_newest_checkpoints_are_kept(config):

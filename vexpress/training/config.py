@@ -45,6 +45,7 @@ class TrainingConfig:
     precision: str = "float32"
     checkpointing: bool = False  # of gradients: less memory for more time
     prefetch: int = 1  # steps whose clips are drawn ahead
+    tensorboard: bool = False  # curves beside log.csv
     seed: int = 42
 
     def __post_init__(self):

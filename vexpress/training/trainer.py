@@ -13,7 +13,7 @@ from .ahead import DrawnAhead
 from .checkpointing import compute_again
 from .clips import BrokenClip, DrawClip, Sample
 from .config import TrainingConfig
-from .log import Measured, TrainingLog
+from .log import Measured, TrainingLog, open_curves
 from .networks import Networks, load_networks, trained_stage
 from .saving import newest_checkpoint, restore, save_checkpoint
 from .stable_diffusion import first_parts
@@ -98,7 +98,8 @@ def train(
     """Run a stage to its end, or go on with it from its newest checkpoint."""
     output = Path(config.output)
     trainer = open_run(config, draw_clip, device, tell)
-    with trainer.drawn, said_in_a_sentence(output), TrainingLog(output, trainer.step) as log:
+    curves = open_curves(output, trainer.step, tell) if config.tensorboard else None
+    with trainer.drawn, said_in_a_sentence(output), TrainingLog(output, trainer.step, curves) as log:
         while trainer.step < config.steps:
             started = time.monotonic()
             measured = trainer.take_step()
