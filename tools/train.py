@@ -1,4 +1,4 @@
-"""Trains one stage of V-Express as a JSON file says; docs are in vexpress/training/config.py."""
+"""Trains one stage of V-Express as a JSON file says; docs are in docs/training.md."""
 
 import argparse
 import os
@@ -7,24 +7,33 @@ from pathlib import Path
 
 import torch
 
+from ..vexpress.training.config import TrainingConfig, load_config
+from ..vexpress.training.processes import is_one_of_several, join, launch, number_of_processes
+
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="train", description=__doc__)
     parser.add_argument("config", type=Path, help="a JSON file")
     options = parser.parse_args(arguments)
+    try:
+        config = load_config(options.config)
+        number = number_of_processes(config.processes)
+        if number > 1 and not is_one_of_several():
+            return launch(number, [sys.executable, *sys.orig_argv[1:]])
+        train(config)
+    except (OSError, ValueError, FloatingPointError) as error:
+        sys.exit(str(error))
+    return 0
+
+
+def train(config: TrainingConfig) -> None:
     sys.path.insert(0, os.environ["COMFYUI_PATH"])
     from comfy.cli_args import args
 
     args.cpu = not torch.cuda.is_available()
     args.use_pytorch_cross_attention = True  # the one that has gradients and is fast
+    device = join(args.cpu)
+    from ..vexpress.training import trainer
     from ..vexpress.training.clips import ClipFolder
-    from ..vexpress.training.config import load_config
-    from ..vexpress.training.trainer import train
 
-    device = torch.device("cpu" if args.cpu else "cuda")
-    try:
-        config = load_config(options.config)
-        train(config, ClipFolder(Path(config.data)), device)
-    except (OSError, ValueError, FloatingPointError) as error:
-        sys.exit(str(error))
-    return 0
+    trainer.train(config, ClipFolder(Path(config.data)), device)

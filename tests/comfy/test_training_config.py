@@ -69,6 +69,7 @@ def test_a_stage_brings_its_habits_and_a_config_may_change_them(tmp_path):
         ({"final_rate": 1.5}, "final_rate is 1.5; it must be from 0 to 1."),
         ({"checkpointing": "yes"}, "checkpointing is 'yes'; it must be true or false."),
         ({"tensorboard": 1}, "tensorboard is 1; it must be true or false."),
+        ({"processes": 0}, "processes is 0; it must be 1 or more."),
         ({"prefetch": -1}, "prefetch is -1; it must be 0 or more."),
         ({"start": 3}, "start is 3; it must be text."),
         ({"data": None}, "data is None; it must be text."),

@@ -28,7 +28,7 @@ class TrainingConfig:
     start_motion: str | None = None  # motion modules of AnimateDiff
     trained_stage: int = 0  # highest stage that `start` has seen, if its files do not say: 3 for the released
     frames: int | None = None
-    clips: int | None = None  # per step
+    clips: int | None = None  # per step and process
     drop_everything: float | None = None  # shares of the clips, see DropRates
     drop_reference: float | None = None
     drop_kps: float | None = None
@@ -43,6 +43,7 @@ class TrainingConfig:
     save_every: int = 1000  # steps
     keep: int = 2  # checkpoints
     precision: str = "float32"
+    processes: int | None = None  # None: one per GPU
     checkpointing: bool = False  # of gradients: less memory for more time
     prefetch: int = 1  # steps whose clips are drawn ahead
     tensorboard: bool = False  # curves beside log.csv
@@ -66,6 +67,7 @@ class TrainingConfig:
             "ema_decay": (0 <= self.ema_decay < 1, "must be from 0 to below 1"),
             "save_every": (self.save_every > 0, "must be 1 or more"),
             "keep": (self.keep > 0, "must be 1 or more"),
+            "processes": (self.processes is None or self.processes > 0, "must be 1 or more"),
             "prefetch": (self.prefetch >= 0, "must be 0 or more"),
             "seed": (0 <= self.seed < 2**32, "must be from 0 to below 2**32"),
             "precision": (self.precision in PRECISIONS, f"must be {' or '.join(PRECISIONS)}"),

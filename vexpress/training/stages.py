@@ -1,13 +1,15 @@
 """The three stages of training: what each trains, on what, and what it starts from (SPEC 9)."""
 
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import nn
 
 from .dropout import DropRates
-from .networks import Networks
+
+if TYPE_CHECKING:
+    from .networks import Networks
 
 
 class Stage(NamedTuple):
@@ -27,7 +29,7 @@ VOICE_AND_MOTION = re.compile(r"audio_projection\.|unet\.motion_modules\.|unet\.
 ZEROED_AT_FIRST = re.compile(r"unet\.motion_modules\.\w+\.proj_out\.|unet\..*\.attn2\.to_out\.")
 
 
-def trained_parameters(networks: Networks, stage: int) -> dict[str, nn.Parameter]:
+def trained_parameters(networks: "Networks", stage: int) -> dict[str, nn.Parameter]:
     """Lets a stage's parameters, and no others, take gradients."""
     frozen = _last_level(networks.reference_net)
     trained = {}
@@ -45,7 +47,7 @@ def _last_level(reference_net: nn.Module) -> tuple[str, ...]:
     return tuple(f"reference_net.output_blocks.{i}." for i in range(blocks - last, blocks))
 
 
-def begin(networks: Networks, stage: int, behind: int) -> None:
+def begin(networks: "Networks", stage: int, behind: int) -> None:
     """Check that the stage before is done, and silence what is yet to be learnt: voice and motion before stage 2.
 
     behind: the highest stage that the weights have seen, 0 for none. What has been learnt is never zeroed.

@@ -20,6 +20,7 @@ from .objective import (
     velocity,
 )
 
+BETWEEN_PROCESSES = 0x9E3779B9  # 2**32 in the golden ratio, so multiples lie apart in the 32 bits torch uses
 AS_TRAINED = AttentionWeights(1.0, 1.0)
 
 
@@ -29,6 +30,11 @@ class Chance(NamedTuple):
     noise: Tensor  # (B, F, 4, h, w)
     timesteps: Tensor  # (B,)
     kept: Kept
+
+
+def chance_of_step(seed: int, step: int, process: int) -> torch.Generator:
+    """Where a process draws its clips and their `Chance` from; both are counted from 0."""
+    return torch.Generator().manual_seed(seed * 1_000_000_007 + step + process * BETWEEN_PROCESSES)
 
 
 def draw_chance(shape: tuple[int, ...], rates: DropRates, generator: torch.Generator) -> Chance:

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
 from diffusers.training_utils import EMAModel
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..comfyui.disk import said_in_a_sentence
 from .ahead import DrawnAhead
@@ -18,15 +19,29 @@ from .networks import Networks, load_networks, trained_stage
 from .saving import newest_checkpoint, restore, save_checkpoint
 from .stable_diffusion import first_parts
 from .stages import begin, trained_parameters
-from .step import Chance, batch_loss, batched, draw_chance
+from .step import Chance, batch_loss, batched, chance_of_step, draw_chance
 
 BROKEN_IN_A_ROW = 100
+
+
+class Loss(nn.Module):
+    """A batch's loss as a module, whose gradients can be averaged over processes."""
+
+    def __init__(self, networks: Networks, config: TrainingConfig):
+        super().__init__()
+        self.networks, self.config = networks, config
+
+    def forward(self, batch: Sample, chance: Chance) -> Tensor:
+        half = self.config.precision == "bfloat16"
+        with torch.autocast(batch.latents.device.type, torch.bfloat16, enabled=half):
+            return batch_loss(self.networks, batch, chance, self.config.lip_weight)
 
 
 class Trainer:
     """A run's networks, optimizer and moving average.
 
-    All chance in a step comes from the seed and the step's number, so there is no generator's state to keep.
+    All chance in a step comes from the seed, the step's number and the process's, so there is no generator's state
+    to keep. Of several processes (see `processes.join`) each has a trainer, and they stay alike.
     """
 
     def __init__(
@@ -48,23 +63,26 @@ class Trainer:
         self.drawn = DrawnAhead(self._draw, config.prefetch, config.steps)
         if config.checkpointing:
             compute_again(networks)
+        dropped = DistributedDataParallelKwargs(find_unused_parameters=True, gradient_as_bucket_view=True)
+        self.accelerator = Accelerator(cpu=self.device.type == "cpu", kwargs_handlers=[dropped])
+        self.loss = self.accelerator.prepare(Loss(networks, config))
 
     def take_step(self) -> Measured:
         return self.learn(*self.drawn.take(self.step))
 
     def _draw(self, step: int) -> tuple[Sample, Chance]:
         habits = self.config.habits
-        generator = torch.Generator().manual_seed(self.config.seed * 1_000_000_007 + step)
+        generator = chance_of_step(self.config.seed, step, self.accelerator.process_index)
         clips = [self._next_clip(habits.frames, generator) for _ in range(habits.clips)]
         batch = batched(clips, self.device)
         return batch, draw_chance(batch.latents.shape, habits.rates, generator)
 
     def learn(self, batch: Sample, chance: Chance) -> Measured:
         config, parameters = self.config, self.trained.values()
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
-            loss = batch_loss(self.networks, batch, chance, config.lip_weight)
+        loss = self.loss(batch, chance)
         self.optimizer.zero_grad()
         loss.backward()
+        loss = self.accelerator.reduce(loss.detach(), "mean")
         norm = torch.nn.utils.clip_grad_norm_(parameters, config.clip_norm)
         if not norm.isfinite():
             raise FloatingPointError(
@@ -98,8 +116,18 @@ def train(
     """Run a stage to its end, or go on with it from its newest checkpoint."""
     output = Path(config.output)
     trainer = open_run(config, draw_clip, device, tell)
+    with trainer.drawn, said_in_a_sentence(output):
+        if trainer.accelerator.is_main_process:
+            _train_and_save(trainer, output)
+        else:
+            while trainer.step < config.steps:
+                trainer.take_step()
+
+
+def _train_and_save(trainer: Trainer, output: Path) -> None:
+    config, tell = trainer.config, trainer.tell
     curves = open_curves(output, trainer.step, tell) if config.tensorboard else None
-    with trainer.drawn, said_in_a_sentence(output), TrainingLog(output, trainer.step, curves) as log:
+    with TrainingLog(output, trainer.step, curves) as log:
         while trainer.step < config.steps:
             started = time.monotonic()
             measured = trainer.take_step()
