@@ -19,7 +19,7 @@ from torch import Tensor
 
 SECONDS, FPS, SIZE = 2.0, 30.0, 128
 PEOPLE = 24
-RULER_STEPS, RULER_BATCH = 1500, 32
+RULER_STEPS, RULER_BATCH = 450, 32
 
 
 class Film(NamedTuple):
