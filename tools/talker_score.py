@@ -11,11 +11,15 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from ..vexpress.training.identity import Identity
+    from ..vexpress.training.motion import Motion
 
 SECONDS, FPS, SIZE = 2.0, 30.0, 128
 PEOPLE = 24
@@ -23,6 +27,8 @@ RULER_STEPS, RULER_BATCH = 450, 32
 
 
 class Film(NamedTuple):
+    person: "Identity"
+    moves: "Motion"
     images: Tensor  # (F, 3, H, W)
     opening: Tensor
     kps: Tensor
@@ -82,13 +88,14 @@ def true_film(index: int) -> Film:
     from ..vexpress.training.motion import motion
     from ..vexpress.training.mouth import Mouth, mouth_of
 
-    person, frames = identity(HELD_OUT + index), round(SECONDS * FPS)
+    frames = round(SECONDS * FPS)
     heard, clean = voice_of(HELD_OUT + 1000 + index, SECONDS)
     mouth = Mouth(*(track[:frames] for track in mouth_of(clean, FPS)))
-    drawn = draw(person, motion(HELD_OUT + index, mouth, FPS), SIZE)
+    person, moves = identity(HELD_OUT + index), motion(HELD_OUT + index, mouth, FPS)
+    drawn = draw(person, moves, SIZE)
     shut = Mouth(torch.zeros(1, dtype=torch.float64), torch.full((1,), 0.45, dtype=torch.float64))
     portrait = draw(person, motion(HELD_OUT + 5000 + index, shut, FPS), SIZE).images[0]
-    return Film(drawn.images, mouth.opening.float(), drawn.kps, portrait, heard)
+    return Film(person, moves, drawn.images, mouth.opening.float(), drawn.kps, portrait, heard)
 
 
 class Talker:
