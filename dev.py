@@ -8,7 +8,8 @@ Everything a developer runs, from a bare Python:
     python dev.py faces     OUT.png: some of the drawn people that tiny models learn from
     python dev.py prepare   training data from a folder of videos of people who talk
     python dev.py train     one stage of training, as a JSON file says
-    python dev.py talker    DIR: teach the tiny talker, which the demo runs, from nothing (hours)
+    python dev.py talker    DIR: teach the tiny talker, which the demo runs, from nothing (hours);
+                            talker_score DIR measures it, ablation compares ways to teach
     python dev.py evaluate  how well the videos in a folder show what they were asked to, side by side
 
 The first run fetches ComfyUI and builds its environment in the user's cache folder; later runs, and other
