@@ -12,7 +12,7 @@ import itertools
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +28,7 @@ from .talker_score import taught_ruler
 SIZES = Sizes((32, 32, 64, 64), 32, (8, 8, 16, 32), 32, 2, 4, 64, layers=1, projection_heads=4)
 SIZE, FRAMES, CLIPS = 96, 12, 2
 STAGES = {1: (700, 12, 1), 2: (250, CLIPS, FRAMES), 3: (150, CLIPS, FRAMES)}  # steps, clips, frames
+ENDLESS = 10**6  # steps: a joint run ends by its budget
 LEARNING_RATE = 1.5e-3
 GAP_TIMES = (900, 700, 400, 150)
 VOICES, SECONDS, TEST_CLIPS, STEPS = 120, 8.0, 24, 10
@@ -97,7 +98,7 @@ class Bench:
         )
 
     def run(self, row: Row) -> None:
-        done = [other for other in self._rows() if other[:4] == [str(part) for part in row]]
+        done = self._rows_of(row)
         if row.training == "staged" and not done:
             networks, images, seconds = self._staged(row)
             self._write([*row, "both", images, round(seconds), *self.test(networks)])
@@ -111,8 +112,9 @@ class Bench:
         for stage, (steps, clips, frames) in STAGES.items():
             begin(networks, stage, stage - 1)
             trainer = self._trainer(row, networks, stage, steps, clips, frames)
-            for _ in range(steps):
-                seconds += timed(trainer.take_step)
+            with trainer.drawn:
+                for _ in range(steps):
+                    seconds += timed(trainer.take_step)
             images += steps * clips * frames
             networks.load_state_dict(trainer.averaged_weights())
         return networks, images, seconds
@@ -123,18 +125,18 @@ class Bench:
 
         networks = fresh_networks(row.seed)
         begin(networks, 1, 0)
-        steps = most_images // (CLIPS * FRAMES)
-        trainer = self._trainer(row, networks, 3, steps, CLIPS, FRAMES)
+        trainer = self._trainer(row, networks, 3, ENDLESS, CLIPS, FRAMES)
         left, seconds = {"images", "time"}, 0.0
-        while left:
-            seconds += timed(trainer.take_step)
-            images = trainer.step * CLIPS * FRAMES
-            reached = {"images": images >= most_images, "time": seconds >= most_seconds}
-            for name in [name for name in sorted(left) if reached[name]]:
-                left.discard(name)
-                weights = copy.deepcopy(networks)
-                weights.load_state_dict(trainer.averaged_weights())
-                self._write([*row, name, images, round(seconds), *self.test(weights)])
+        with trainer.drawn:
+            while left:
+                seconds += timed(trainer.take_step)
+                images = trainer.step * CLIPS * FRAMES
+                reached = {"images": images >= most_images, "time": seconds >= most_seconds}
+                for name in [name for name in sorted(left) if reached[name]]:
+                    left.discard(name)
+                    weights = copy.deepcopy(networks)
+                    weights.load_state_dict(trainer.averaged_weights())
+                    self._write([*row, name, images, round(seconds), *self.test(weights)])
 
     def _trainer(self, row: Row, networks, stage: int, steps: int, clips: int, frames: int):
         from ..vexpress.training.config import TrainingConfig
@@ -163,18 +165,22 @@ class Bench:
 
     def _budget(self, row: Row) -> tuple[int, float]:
         """Of the staged run with the same settings."""
-        key = [str(part) for part in row._replace(training="staged")]
-        (staged,) = (other for other in self._rows() if other[:4] == key)
+        (staged,) = self._rows_of(row._replace(training="staged"))
         return int(staged[5]), float(staged[6])
 
-    def _rows(self) -> list[list[str]]:
+    def _rows_of(self, row: Row) -> list[list[str]]:
         with open(self.table, newline="", encoding="utf-8") as file:
-            return list(csv.reader(file))[1:]
+            return [written for written in csv.reader(file) if written[: len(row)] == told(row)]
 
-    def _write(self, row: list) -> None:
+    def _write(self, row: Sequence) -> None:
         with open(self.table, "a", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerow([f"{part:.4g}" if isinstance(part, float) else part for part in row])
+            csv.writer(file).writerow(told(row))
         print(*row, flush=True)
+
+
+def told(row: Sequence) -> list[str]:
+    """As the table has it."""
+    return [f"{part:.4g}" if isinstance(part, float) else str(part) for part in row]
 
 
 def timed(work: Callable[[], object]) -> float:

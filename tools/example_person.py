@@ -14,22 +14,22 @@ PERSON, DRIVER = 3, 34
 
 
 def portrait() -> Drawn:
-    return draw(identity(PERSON), still(_shut(1)), SIZE)
+    return draw(identity(PERSON), still(shut(1)), SIZE)
 
 
 def portrait_points() -> Tensor:
     """Left eye, right eye and nose in the portrait's pixels, (3, 2), without drawing it."""
     person = Identity(*(part.double()[..., None, None] for part in identity(PERSON)))
-    head = head_of(still(_shut(1)), SIZE)
+    head = head_of(still(shut(1)), SIZE)
     points = torch.stack([in_picture(head, at.x, at.y)[0] for at in landmarks_of(person, head)[:3]])
     return (points * 16).round().float() / 16  # short numbers in files
 
 
 def driver(frames: int, fps: float, size: int) -> Drawn:
     """Somebody else, who looks around without a word."""
-    return draw(identity(DRIVER), motion(DRIVER, _shut(frames), fps), size)
+    return draw(identity(DRIVER), motion(DRIVER, shut(frames), fps), size)
 
 
-def _shut(frames: int) -> Mouth:
+def shut(frames: int) -> Mouth:
     opening = torch.zeros(frames, dtype=torch.float64)
     return Mouth(opening, torch.full_like(opening, NEUTRAL))

@@ -17,6 +17,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from .example_person import shut
+
 if TYPE_CHECKING:
     from ..vexpress.training.identity import Identity
     from ..vexpress.training.motion import Motion
@@ -93,8 +95,7 @@ def true_film(index: int) -> Film:
     mouth = Mouth(*(track[:frames] for track in mouth_of(clean, FPS)))
     person, moves = identity(HELD_OUT + index), motion(HELD_OUT + index, mouth, FPS)
     drawn = draw(person, moves, SIZE)
-    shut = Mouth(torch.zeros(1, dtype=torch.float64), torch.full((1,), 0.45, dtype=torch.float64))
-    portrait = draw(person, motion(HELD_OUT + 5000 + index, shut, FPS), SIZE).images[0]
+    portrait = draw(person, motion(HELD_OUT + 5000 + index, shut(1), FPS), SIZE).images[0]
     return Film(person, moves, drawn.images, mouth.opening.float(), drawn.kps, portrait, heard)
 
 
