@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 from torch import Tensor
 
 from .autoencoder import Autoencoder, Picture, loss_of, signal_to_noise
 from .config import cosine_rate
 from .drawn import HELD_OUT, portraits
+from .saving import write_tensors
 
 BATCH = 16
 EMA = 0.999
@@ -92,7 +93,7 @@ def _save(output: Path, autoencoder: Autoencoder, optimizer, average: dict[str, 
         state |= {f"{kind}.{names[id(weight)]}": value for kind, value in kept.items()}
     state = {key: value.contiguous() for key, value in state.items()} | {"taken": torch.tensor(step)}
     unfinished = output.with_suffix(".unfinished")
-    unfinished.write_bytes(save(state))
+    write_tensors(unfinished, state, {})
     os.replace(unfinished, output)
 
 

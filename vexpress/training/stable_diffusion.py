@@ -15,7 +15,7 @@ from .networks import Parts
 
 UNET_FILES = tuple(f"diffusion_pytorch_model{end}" for end in (".safetensors", ".fp16.safetensors", ".bin"))
 GUIDER_CHANNELS = (16, 32, 96, 256)  # as released
-UNUSED_BY_REFERENCE_NET = ("conv_norm_out.", "conv_out.")
+OUTPUT_LAYERS = ("conv_norm_out.", "conv_out.")
 
 
 def first_parts(unet: Path, motion: Path, seed: int) -> Parts:
@@ -36,7 +36,7 @@ def first_parts(unet: Path, motion: Path, seed: int) -> Parts:
     return {
         "denoising_unet": base | _reference_attention(base),
         "motion_module": _motion_weights(motion),
-        "reference_net": {k: w for k, w in base.items() if not k.startswith(UNUSED_BY_REFERENCE_NET)},
+        "reference_net": {k: w for k, w in base.items() if not k.startswith(OUTPUT_LAYERS)},
         "v_kps_guider": guider.state_dict(),
         "audio_projection": audio_projection.state_dict(),
     }
