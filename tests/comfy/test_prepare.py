@@ -250,8 +250,7 @@ def test_a_mirrored_clip_is_what_a_mirrored_video_would_give(models, videos):
     out = run_prepare(models, videos, "--mirror", "--size", "176")
     plain, made, other = (read(out / f"{n}.safetensors")[0] for n in ("toy", "toy.mirrored", "other"))
     assert torch.equal(made.kps[..., 0], 175 - plain.kps[:, [1, 0, 2], 0])
-    # The squares lie on whole pixels, around a median that is not the mirrored one.
-    assert (made.kps - other.kps).abs().max() < 4
+    assert (made.kps - other.kps).abs().max() < 2  # the squares lie on whole pixels
     assert (made.kps[:, 0, 0] < made.kps[:, 1, 0]).all()
     assert (made.lips - other.lips).abs().max() < 4
     assert made.features.equal(read(out / "toy.safetensors")[0].features)
@@ -400,7 +399,7 @@ def test_a_prepared_folder_is_what_training_learns_from(models, videos, checkpoi
     with torch.inference_mode(False):
         draw = ClipFolder(out)
         assert len(draw.files) == 4
-        config = TrainingConfig(2, "", str(out), "", steps=1, frames=3, clips=2)
+        config = TrainingConfig(stage=2, start="", data=str(out), output="", steps=1, frames=3, clips=2)
         networks = load_networks(checkpoints)
         begin(networks, 2, 1)
         assert 0 < Trainer(networks, config, draw, quiet).take_step().loss < 100
