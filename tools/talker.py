@@ -19,7 +19,8 @@ from . import model_shapes
 from .model_shapes import TALKER
 
 RECIPE = Path(__file__).resolve().parents[1] / "tiny_talker" / "recipe.json"
-STEPS = ("hearing", "autoencoder", "decoder", "stage_1", "stage_2", "stage_3", "file")
+STAGES = ("stage_1", "stage_2", "stage_3", "stage_3_again")
+STEPS = ("hearing", "autoencoder", "decoder", *STAGES, "file")
 EARS, AUTOENCODER, DECODER = "wav2vec2.safetensors", "autoencoder.safetensors", "decoder.safetensors"
 
 
@@ -53,7 +54,7 @@ def take(step: str, recipe: dict, folder: Path) -> None:
 
         write_talker_file(folder)
     else:
-        teach_stage(int(step[-1]), recipe, folder)
+        teach_stage(step, recipe, folder)
 
 
 def teach_hearing(recipe: dict, folder: Path) -> None:
@@ -90,24 +91,24 @@ def teach_autoencoder(part: str, recipe: dict, folder: Path) -> None:
     save_file({key: weight.contiguous() for key, weight in average.items()}, output)
 
 
-def teach_stage(stage: int, recipe: dict, folder: Path) -> None:
+def teach_stage(step: str, recipe: dict, folder: Path) -> None:
     from ..vexpress.training.config import TrainingConfig
     from ..vexpress.training.networks import PARTS
     from ..vexpress.training.trainer import train
 
-    start = folder / f"stage_{stage - 1}"
-    if stage == 1 and not start.exists():
+    start = folder / ("stage_0", *STAGES)[STAGES.index(step)]
+    if step == STAGES[0] and not start.exists():
         start.mkdir()
         for part in PARTS:
             weights = rule_built_weights(part, getattr(model_shapes, part)(TALKER))
             save_file(weights, start / f"{part}.safetensors")
     config = TrainingConfig(
-        stage=stage,
+        stage=int(step.split("_")[1]),
         start=str(start),
         data="",
-        output=str(folder / f"stage_{stage}"),
-        seed=recipe["seed"],
-        **recipe[f"stage_{stage}"],
+        output=str(folder / step),
+        seed=recipe["seed"] + STAGES.index(step),
+        **recipe[step],
     )
     train(config, drawn_people(recipe, folder), torch.device("cpu"), Sparse())
 

@@ -33,7 +33,7 @@ def write_talker_file(folder: Path) -> None:
     """Gather what `dev.py talker` made, in float16."""
     from ..vexpress.training.saving import newest_checkpoint
 
-    trained = newest_checkpoint(folder / "stage_3")
+    trained = newest_checkpoint(folder / STAGES[-1])
     if trained is None:
         raise FileNotFoundError(f"{folder} holds no checkpoint of stage 3.")
     weights = {}
