@@ -31,12 +31,15 @@ class AudioEncoderLoader(io.ComfyNode):
                     options=Attention,
                     default=Attention.WHOLE,
                     optional=True,
+                    advanced=True,
                     tooltip="Leave at whole voice, which is exact. Its time grows with the square of the voice's "
                     "length: for more than ten minutes choose windows, which also keep memory small; the lips "
                     "may differ a little.",
                 ),
             ],
-            outputs=[io.AudioEncoder.Output(display_name="audio_encoder")],
+            outputs=[
+                io.AudioEncoder.Output(display_name="audio_encoder", tooltip="For V-Express Encode Audio.")
+            ],
         )
 
     @classmethod
@@ -65,7 +68,8 @@ class EncodeAudio(io.ComfyNode):
                 ),
                 io.Audio.Input(
                     "audio",
-                    tooltip="Connect one clip with the voice, at any sample rate; no music is best.",
+                    tooltip="Connect one clip with the voice, at any sample rate. If the lips move with noise or "
+                    "music, separate the voice first.",
                 ),
                 video_fps_input(
                     "Set the frames per second of the video, and connect the fps output to the nodes "
@@ -77,9 +81,19 @@ class EncodeAudio(io.ComfyNode):
                 ),
             ],
             outputs=[
-                AudioTokens.Output(display_name="audio_tokens", tooltip="What each frame hears."),
-                io.Int.Output(display_name="frames", tooltip="The length of the clip in frames."),
-                io.Float.Output(display_name="fps", tooltip="Frames per second, as asked for."),
+                AudioTokens.Output(
+                    display_name="audio_tokens",
+                    tooltip="What each frame hears: for V-Express Conditioning. Lips that come too early or late: the "
+                    "video has another fps than this.",
+                ),
+                io.Int.Output(
+                    display_name="frames",
+                    tooltip="The length of the clip: for frames of Retarget V-Kps or Idle Motion.",
+                ),
+                io.Float.Output(
+                    display_name="fps",
+                    tooltip="Frames per second, as asked for: for every later node that has fps.",
+                ),
             ],
         )
 

@@ -18,16 +18,24 @@ class EncodeReference(io.ComfyNode):
             search_aliases=["portrait", "reference image", "face to animate", "identity"],
             inputs=[
                 ReferenceNet.Input("reference_net", tooltip="Connect reference_net of Load V-Express."),
-                io.Vae.Input("vae", tooltip="Connect a Stable Diffusion 1.5 VAE, best sd-vae-ft-mse."),
+                io.Vae.Input(
+                    "vae",
+                    tooltip="Connect a Stable Diffusion 1.5 VAE, best sd-vae-ft-mse; another one may tint the faces.",
+                ),
                 io.Image.Input(
                     "image",
-                    tooltip="Connect one portrait: a square picture, the face in the middle and about half as wide "
-                    "as the picture.",
+                    tooltip="Connect one portrait: a square picture, the face in the middle and about half as wide as the "
+                    "picture. If it is not like that, put V-Express Crop Face before this.",
                 ),
                 size_input("width"),
                 size_input("height"),
             ],
-            outputs=[Reference.Output(display_name="reference", tooltip="For V-Express Conditioning.")],
+            outputs=[
+                Reference.Output(
+                    display_name="reference",
+                    tooltip="The portrait as the model knows it: for V-Express Conditioning.",
+                )
+            ],
         )
 
     @classmethod
@@ -43,7 +51,7 @@ def size_input(side: str) -> io.Int.Input:
         max=2048,
         step=8,
         tooltip=f"Set the {side} of the video in pixels. The model was trained at 512; the shape must be the "
-        "portrait's.",
+        "portrait's. 256 is a quick draft, softer than what comes of 512.",
     )
 
 
@@ -68,19 +76,26 @@ class Conditioning(io.ComfyNode):
                 weight_input(
                     "reference_weight",
                     AttentionWeights().reference,
-                    "Lower a little if the head follows the V-Kps too little; raise towards 1 if the face is not the "
-                    "portrait's.",
+                    "Face not the portrait's: raise towards 1. Head follows the V-Kps too little: lower by steps of "
+                    "0.05.",
                 ),
                 weight_input(
                     "audio_weight",
                     AttentionWeights().audio,
-                    "Raise if the lips move too little, lower towards 1 if the mouth is torn open.",
+                    "Lips too weak: raise towards 3 and beyond. Mouth torn open or trembling: lower towards 1.",
                 ),
             ],
             outputs=[
-                io.Conditioning.Output(display_name="positive"),
-                io.Conditioning.Output(display_name="negative", tooltip="Neither portrait, voice nor V-Kps."),
-                io.Latent.Output(display_name="latent", tooltip="One empty latent per frame."),
+                io.Conditioning.Output(
+                    display_name="positive", tooltip="Portrait, voice and V-Kps: for positive of the sampler."
+                ),
+                io.Conditioning.Output(
+                    display_name="negative",
+                    tooltip="None of them: for negative of the sampler. Guidance leads away from it.",
+                ),
+                io.Latent.Output(
+                    display_name="latent", tooltip="One empty latent per frame: for the sampler."
+                ),
             ],
         )
 

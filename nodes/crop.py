@@ -42,13 +42,22 @@ class CropFace(io.ComfyNode):
                     min=64,
                     max=2048,
                     step=8,
-                    tooltip="Set the side of the result in pixels. The model was trained at 512.",
+                    tooltip="Set the side of the result in pixels. The model was trained at 512. A face that is smaller than that "
+                    "in the picture stays soft.",
                 ),
             ],
             outputs=[
-                io.Image.Output(display_name="image", tooltip="For V-Express Encode Reference."),
-                Kps.Output(display_name="kps", tooltip="The V-Kps in the cut-out square."),
-                Placement.Output(display_name="placement", tooltip="For V-Express Paste Face."),
+                io.Image.Output(
+                    display_name="image",
+                    tooltip="The square: for V-Express Encode Reference. Chin or hair cut off: raise margin.",
+                ),
+                Kps.Output(
+                    display_name="kps",
+                    tooltip="The V-Kps in that square: for reference of Retarget V-Kps or Idle Motion.",
+                ),
+                Placement.Output(
+                    display_name="placement", tooltip="Where the square was: for V-Express Paste Face."
+                ),
             ],
         )
 
@@ -99,8 +108,14 @@ class PasteFace(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Image.Output(display_name="images", tooltip="Only when images are connected."),
-                io.Video.Output(display_name="video", tooltip="Only when a video is connected."),
+                io.Image.Output(
+                    display_name="images",
+                    tooltip="The whole picture, talking, if images are connected. A seam shows: raise feather.",
+                ),
+                io.Video.Output(
+                    display_name="video",
+                    tooltip="The whole picture, talking, if a video is connected: for Save Video.",
+                ),
             ],
         )
 

@@ -36,6 +36,7 @@ def max_gap_input() -> io.Input:
         default=10,
         min=0,
         max=10_000,
+        advanced=True,
         tooltip="Choose over how many frames in a row the face may be missing; they are filled in from their "
         "neighbours. More is an error.",
     )
@@ -49,6 +50,14 @@ def index_input() -> io.Input:
         max=100,
         optional=True,
         tooltip="Count from the left for leftmost: 0 is the face farthest left, 1 the next.",
+    )
+
+
+def found_kps() -> io.Output:
+    return Kps.Output(
+        display_name="kps",
+        tooltip="Eyes and nose in every frame: for V-Express Crop Face or Retarget V-Kps. Somebody else's: choose "
+        "another face.",
     )
 
 
@@ -77,7 +86,7 @@ class DetectKps(io.ComfyNode):
                 max_gap_input(),
                 index_input(),
             ],
-            outputs=[Kps.Output(display_name="kps")],
+            outputs=[found_kps()],
         )
 
     @classmethod
@@ -118,7 +127,7 @@ class KpsFromLandmarks(io.ComfyNode):
                 max_gap_input(),
                 index_input(),
             ],
-            outputs=[Kps.Output(display_name="kps")],
+            outputs=[found_kps()],
         )
 
     @classmethod

@@ -50,7 +50,7 @@ class Evaluate(io.ComfyNode):
             ],
             outputs=[
                 io.String.Output(display_name="report", tooltip="One number a line, then what to know of them."),
-                io.Image.Output(display_name="chart", tooltip="The numbers over time."),
+                io.Image.Output(display_name="chart", tooltip="The numbers over time: for Preview Image or Save Image."),
             ],
         )  # fmt: skip
 

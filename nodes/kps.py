@@ -30,6 +30,7 @@ class LoadKps(io.ComfyNode):
                     default=512,
                     min=1,
                     max=16384,
+                    advanced=True,
                     tooltip="Give the width of the video the points were found in; "
                     "used only where the file does not say (.pth never does). Raise it if the chart below says that "
                     "the face is outside the picture.",
@@ -39,6 +40,7 @@ class LoadKps(io.ComfyNode):
                     default=512,
                     min=1,
                     max=16384,
+                    advanced=True,
                     tooltip="Give the height of that video; used only where the file does not say.",
                 ),
                 track_fps_input(
@@ -46,7 +48,12 @@ class LoadKps(io.ComfyNode):
                     "the head moves too slowly."
                 ),
             ],
-            outputs=[Kps.Output(display_name="kps")],
+            outputs=[
+                Kps.Output(
+                    display_name="kps",
+                    tooltip="The track: for driving of Retarget V-Kps, or for reference if it is the portrait's.",
+                )
+            ],
         )
 
     @classmethod
@@ -115,7 +122,12 @@ class DrawKps(io.ComfyNode):
                     "points lie on eyes and nose; the V-Kps are scaled to its size.",
                 ),
             ],
-            outputs=[io.Image.Output(display_name="images")],
+            outputs=[
+                io.Image.Output(
+                    display_name="images",
+                    tooltip="One picture a frame. Points beside eyes or nose: the V-Kps belong to another picture.",
+                )
+            ],
             is_output_node=True,
         )
 

@@ -48,7 +48,10 @@ class Loader(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Model.Output(display_name="model", tooltip="For V-Express Sampler or any other sampler."),
+                io.Model.Output(
+                    display_name="model",
+                    tooltip="For V-Express Sampler, V-Express Render or any other sampler, with LoRAs and patches between.",
+                ),
                 ReferenceNet.Output(display_name="reference_net", tooltip="For V-Express Encode Reference."),
                 AudioProjection.Output(
                     display_name="audio_projection", tooltip="For V-Express Encode Audio."

@@ -55,6 +55,7 @@ class RetargetKps(io.ComfyNode):
                     "timing",
                     options=Timing,
                     default=Timing.CLOCK,
+                    advanced=True,
                     tooltip="Choose clock to keep the driver's speed (a longer track is cut, a shorter one goes "
                     "on as continue_by says), stretch to slow a shorter track down until it fills the clip.",
                 ),
@@ -80,6 +81,7 @@ class RetargetKps(io.ComfyNode):
                     optional=True,
                     options=Rest,
                     default=Rest.PORTRAIT,
+                    advanced=True,
                     tooltip="Choose the driving pose that counts as the portrait's (follow only). If the head sits "
                     "aside or tilted for most of the clip, take the middle of the movement; to start exactly at "
                     "the portrait's pose, the first frame.",
@@ -89,6 +91,7 @@ class RetargetKps(io.ComfyNode):
                     optional=True,
                     options=ContinueBy,
                     default=ContinueBy.PING_PONG,
+                    advanced=True,
                     tooltip="Choose what a driving track does that ends before the clip (timing clock): play back "
                     "and forth, fade into its beginning, or hold its last frame.",
                 ),
@@ -96,13 +99,20 @@ class RetargetKps(io.ComfyNode):
                     "smoothing",
                     optional=True,
                     default=SMOOTHING,
+                    advanced=True,
                     min=0,
                     max=99,
                     tooltip="Raise it if the head trembles, lower it if quick nods are lost: the driving frames "
                     "that are smoothed over, rounded up to an odd number; 0 for none. Never with upstream_exact.",
                 ),
             ],
-            outputs=[Kps.Output(display_name="kps")],
+            outputs=[
+                Kps.Output(
+                    display_name="kps",
+                    tooltip="The portrait's eyes and nose in every frame: for V-Express Conditioning. The chart shows "
+                    "them; a face that distorts has left the range of the portrait's pose: lower turn and rotation.",
+                )
+            ],
         )
 
     @classmethod
@@ -176,7 +186,12 @@ class IdleMotion(io.ComfyNode):
                     tooltip="Set another seed for another movement.",
                 ),
             ],
-            outputs=[Kps.Output(display_name="kps")],
+            outputs=[
+                Kps.Output(
+                    display_name="kps",
+                    tooltip="The portrait's eyes and nose in every frame: for V-Express Conditioning.",
+                )
+            ],
         )
 
     @classmethod

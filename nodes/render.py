@@ -41,7 +41,10 @@ class Render(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Video.Output(display_name="video", tooltip="For Save Video, which copies it without loss.")
+                io.Video.Output(
+                    display_name="video",
+                    tooltip="The finished video: for Save Video, which copies it without loss, or V-Express Paste Face.",
+                )
             ],
         )
 

@@ -36,7 +36,11 @@ class Context(io.ComfyNode):
                     "length minus overlap frames; more overlap takes more time.",
                 ),
             ],
-            outputs=[io.Model.Output(display_name="model")],
+            outputs=[
+                io.Model.Output(
+                    display_name="model", tooltip="The model with other windows: for the sampler."
+                )
+            ],
         )
 
     @classmethod
@@ -64,7 +68,12 @@ class Scheduler(io.ComfyNode):
                     "reproduce the original exactly.",
                 ),
             ],
-            outputs=[io.Sigmas.Output(display_name="sigmas")],
+            outputs=[
+                io.Sigmas.Output(
+                    display_name="sigmas",
+                    tooltip="For SamplerCustomAdvanced, or for sigmas of V-Express Sampler.",
+                )
+            ],
         )
 
     @classmethod
@@ -82,7 +91,12 @@ class SamplerSelect(io.ComfyNode):
             description="DDIM, exact at the first step too, where ComfyUI's own begins a little below pure noise.",
             search_aliases=["ddim exact", "zero snr sampler"],
             inputs=[],
-            outputs=[io.Sampler.Output(display_name="sampler")],
+            outputs=[
+                io.Sampler.Output(
+                    display_name="sampler",
+                    tooltip="For SamplerCustomAdvanced, or for sampler of V-Express Sampler.",
+                )
+            ],
         )
 
     @classmethod
@@ -121,7 +135,7 @@ class Noise(io.ComfyNode):
                     tooltip="Choose the precision the original ran in: the same seed gives other noise in float16.",
                 ),
             ],
-            outputs=[io.Noise.Output(display_name="noise")],
+            outputs=[io.Noise.Output(display_name="noise", tooltip="For SamplerCustomAdvanced.")],
         )
 
     @classmethod
@@ -154,7 +168,12 @@ class Sampler(io.ComfyNode):
                     tooltip="Leave open for V-Express's noise levels; connected, they replace steps.",
                 ),
             ],
-            outputs=[io.Latent.Output(display_name="latent", tooltip="For VAE Decode.")],
+            outputs=[
+                io.Latent.Output(
+                    display_name="latent",
+                    tooltip="The denoised clip: for VAE Decode. Memory runs out there: use V-Express Render instead of both.",
+                )
+            ],
         )
 
     @classmethod

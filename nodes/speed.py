@@ -27,7 +27,9 @@ class Speed(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Model.Output(display_name="model", tooltip="For the sampler."),
+                io.Model.Output(
+                    display_name="model", tooltip="For the sampler, which must take steps from this node too."
+                ),
                 io.Int.Output(
                     display_name="steps",
                     tooltip="Connect to steps of V-Express Sampler, V-Express Render or V-Express Scheduler.",
@@ -73,7 +75,12 @@ class GuidanceInterval(io.ComfyNode):
                     "detail. From 0 to 1 every step is guided.",
                 ),
             ],
-            outputs=[io.Model.Output(display_name="model")],
+            outputs=[
+                io.Model.Output(
+                    display_name="model",
+                    tooltip="For the sampler. Lips or head follow too loosely: raise end.",
+                )
+            ],
         )
 
     @classmethod

@@ -34,7 +34,7 @@ class AssembleVideo(io.ComfyNode):
                     "original V-Express always does. It also softens fine detail.",
                 ),
             ],
-            outputs=[io.Video.Output(display_name="video")],
+            outputs=[io.Video.Output(display_name="video", tooltip="Pictures and voice: for Save Video.")],
         )
 
     @classmethod

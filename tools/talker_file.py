@@ -32,10 +32,11 @@ BY_RULE = {  # what training leaves as the rule made it, or what meets nothing b
 def write_talker_file(folder: Path) -> None:
     """Gather what `dev.py talker` made, in float16."""
     from ..vexpress.training.saving import newest_checkpoint
+    from .talker import STAGES
 
     trained = newest_checkpoint(folder / STAGES[-1])
     if trained is None:
-        raise FileNotFoundError(f"{folder} holds no checkpoint of stage 3.")
+        raise FileNotFoundError(f"{folder} holds no checkpoint of {STAGES[-1]}.")
     weights = {}
     for name in NETWORKS:
         source = folder / "wav2vec2.safetensors" if name == "wav2vec2" else trained / f"{name}.safetensors"

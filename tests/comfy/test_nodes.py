@@ -75,7 +75,7 @@ def test_no_node_of_the_contract_is_missing():
 def test_every_node_explains_itself(node):
     schema = node.GET_SCHEMA()
     assert schema.description and schema.display_name and schema.search_aliases
-    assert all(socket.tooltip for socket in schema.inputs)
+    assert all(socket.tooltip for socket in [*schema.inputs, *schema.outputs])
 
 
 class KnownVAE:
