@@ -23,11 +23,11 @@ from ..vexpress.tiny import rule_built_weights
 from . import model_shapes
 from .model_shapes import Sizes
 from .talker import DECODER, ears, encoder, load_autoencoder
-from .talker_score import taught_ruler
+from .talker_score import taught_measures
 
 SIZES = Sizes((32, 32, 64, 64), 32, (8, 8, 16, 32), 32, 2, 4, 64, layers=1, projection_heads=4)
-SIZE, FRAMES, CLIPS = 96, 12, 2
-STAGES = {1: (400, 12, 1), 2: (200, CLIPS, FRAMES), 3: (100, CLIPS, FRAMES)}  # steps, clips, frames
+SIZE, FRAMES, CLIPS = 64, 16, 2
+STAGES = {1: (300, 16, 1), 2: (450, CLIPS, FRAMES), 3: (120, CLIPS, FRAMES)}  # steps, clips, frames
 ENDLESS = 10**6  # steps: a joint run ends by its budget
 LEARNING_RATE = 1.5e-3
 GAP_TIMES = (900, 700, 400, 150)
@@ -58,7 +58,7 @@ class Row(NamedTuple):
 ROWS = [
     Row(training, dropout, lips, seed)
     for seed, training, dropout, lips in itertools.product(
-        SEEDS, ("staged", "joint"), (0.0, 0.15), (1.0, 3.0)
+        SEEDS, ("staged", "joint"), (0.0, 0.15), (3.0, 1.0)
     )
 ]
 
@@ -96,9 +96,8 @@ class Bench:
         others = [spoken(HELD_OUT + i, SECONDS, hear) for i in range(TEST_CLIPS)]
         self.people = DrawnPeople(voices, encoder(talker), SIZE, coupled=1.0)
         strangers = DrawnPeople(others, encoder(talker), SIZE, coupled=0.0)
-        self.test = Test(
-            strangers, autoencoder, taught_ruler(folder / "ruler.safetensors", autoencoder, SIZE)
-        )
+        measures = taught_measures(folder / "ruler.safetensors", autoencoder, SIZE)
+        self.test = Test(strangers, autoencoder, measures)
 
     def run(self, row: Row) -> None:
         done = self._rows_of(row)
@@ -208,30 +207,29 @@ def fresh_networks(seed: int):
 class Test:
     """Held-out people and voices, whose heads move as they like."""
 
-    def __init__(self, strangers, autoencoder, ruler):
+    def __init__(self, strangers, autoencoder, measures: tuple):
+        from ..vexpress.training.ruler import read
         from ..vexpress.training.step import batched
 
         clips = [strangers(FRAMES, torch.Generator().manual_seed(i)) for i in range(TEST_CLIPS)]
         self.batch = batched(clips, torch.device("cpu"))
-        self.autoencoder, self.ruler = autoencoder, ruler
-        self.truth = [self._read(latents) for latents in self.batch.latents]
-        self.portraits = self._read(self.batch.reference).person
+        self.autoencoder, self.measures = autoencoder, measures
+        ruler, _ = measures
+        self.opening = [read(ruler, self._seen(latents)).opening for latents in self.batch.latents]
 
     @torch.no_grad()
     def __call__(self, networks) -> tuple[float, float, float, float]:
         """Audio-usage gap, correlation of the mouth, V-Kps error in pixels, share of people recognised."""
-        from ..vexpress.training.ruler import score
+        from ..vexpress.training.ruler import Film, score
 
-        said = [self._read(latents) for latents in self._sampled(networks)]
-        opening = [truth.opening for truth in self.truth]
-        result = score(said, opening, list(self.batch.kps), self.portraits)
+        made = (self._seen(latents) for latents in self._sampled(networks))
+        asked = zip(made, self._seen(self.batch.reference), self.opening, self.batch.kps, strict=True)
+        result = score([Film(*film) for film in asked], *self.measures)
         return self._gap(networks), result.mouth, result.kps, result.found
 
-    def _read(self, latents: Tensor):
-        from ..vexpress.training.ruler import read
-
-        with torch.no_grad():
-            return read(self.ruler, self.autoencoder.decode(latents).clamp(0, 1))
+    @torch.no_grad()
+    def _seen(self, latents: Tensor) -> Tensor:
+        return self.autoencoder.decode(latents).clamp(0, 1)
 
     def _gap(self, networks) -> float:
         """How much larger the loss around the mouth is with somebody else's voice."""

@@ -9,9 +9,9 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -20,22 +20,14 @@ from torch import Tensor
 from .example_person import shut
 
 if TYPE_CHECKING:
-    from ..vexpress.training.identity import Identity
-    from ..vexpress.training.motion import Motion
+    from ..vexpress.training.likeness import Likeness
+    from ..vexpress.training.ruler import Film, Ruler
 
 SECONDS, FPS, SIZE = 2.0, 30.0, 128
 PEOPLE = 24
-RULER_STEPS, RULER_BATCH = 450, 32
-
-
-class Film(NamedTuple):
-    person: "Identity"
-    moves: "Motion"
-    images: Tensor  # (F, 3, H, W)
-    opening: Tensor
-    kps: Tensor
-    portrait: Tensor  # (3, H, W)
-    waveform: Tensor  # (N,)
+RULER_STEPS, RULER_BATCH = 600, 32
+LIKENESS_PEOPLE, LIKENESS_EACH = 160, 8
+RULER_PEOPLE, LIKENESS_FIRST = 1 << 36, 1 << 37  # people that nothing else meets
 
 
 def main(arguments: list[str]) -> int:
@@ -59,44 +51,46 @@ def main(arguments: list[str]) -> int:
 
 def score(options: argparse.Namespace) -> None:
     from ..vexpress.training.autoencoder import signal_to_noise
-    from ..vexpress.training.ruler import read
     from ..vexpress.training.ruler import score as score_films
 
     talker = Talker()
-    ruler = taught_ruler(options.folder / "ruler.safetensors", talker.autoencoder, SIZE)
-    films = [true_film(i) for i in range(options.people)]
-    everything = torch.cat([film.images for film in films])
-    decoded = [talker.decoded(film.images) for film in films]
-    made = [talker.film(film, i, options) for i, film in enumerate(films)]
-    portraits = read(ruler, torch.stack([film.portrait for film in films])).person
-    opening, kps = [film.opening for film in films], [film.kps for film in films]
-    results = {"autoencoder, dB": round(signal_to_noise(torch.cat(decoded), everything), 2)}
-    for name, shown in (("true", [f.images for f in films]), ("decoded", decoded), ("made", made)):
-        said = [read(ruler, images) for images in shown]
-        numbers = score_films(said, opening, kps, portraits)._asdict()
+    measures = taught_measures(options.folder / "ruler.safetensors", talker.autoencoder, SIZE)
+    heard, true = zip(*(true_film(i) for i in range(options.people)), strict=True)
+    decoded = [film._replace(images=talker.decoded(film.images)) for film in true]
+    made = [
+        film._replace(images=talker.film(film, voice, i, options))
+        for i, (film, voice) in enumerate(zip(true, heard, strict=True))
+    ]
+    shown = (torch.cat([film.images for film in films]) for films in (decoded, true))
+    results = {"autoencoder, dB": round(signal_to_noise(*shown), 2)}
+    for name, films in (("true", true), ("decoded", decoded), ("made", made)):
+        numbers = score_films(films, *measures)._asdict()
         results[name] = {key: round(value, 3) for key, value in numbers.items()}
         print(name, results[name], flush=True)
     settings = {k: v for k, v in vars(options).items() if k != "folder"}
     text = json.dumps(results | {"settings": settings}, indent=1)
     (options.folder / "score.json").write_text(text, encoding="utf-8")
-    write_sheet(options.folder / "sheet.png", films, made)
+    write_sheet(options.folder / "sheet.png", true, made)
 
 
-def true_film(index: int) -> Film:
-    """Of somebody and a voice that nothing was learnt from; the portrait is another moment, mouth shut."""
+def true_film(index: int) -> "tuple[Tensor, Film]":
+    """
+    A voice (N,), and who says it, both of which nothing was learnt from; the portrait is another moment, mouth shut.
+    """
     from ..vexpress.training.drawn import HELD_OUT, voice_of
     from ..vexpress.training.faces import draw
     from ..vexpress.training.identity import identity
     from ..vexpress.training.motion import motion
     from ..vexpress.training.mouth import Mouth, mouth_of
+    from ..vexpress.training.ruler import Film
 
     frames = round(SECONDS * FPS)
     heard, clean = voice_of(HELD_OUT + 1000 + index, SECONDS)
     mouth = Mouth(*(track[:frames] for track in mouth_of(clean, FPS)))
-    person, moves = identity(HELD_OUT + index), motion(HELD_OUT + index, mouth, FPS)
-    drawn = draw(person, moves, SIZE)
+    person = identity(HELD_OUT + index)
+    drawn = draw(person, motion(HELD_OUT + index, mouth, FPS), SIZE)
     portrait = draw(person, motion(HELD_OUT + 5000 + index, shut(1), FPS), SIZE).images[0]
-    return Film(person, moves, drawn.images, mouth.opening.float(), drawn.kps, portrait, heard)
+    return heard, Film(drawn.images, portrait, mouth.opening.float(), drawn.kps)
 
 
 class Talker:
@@ -131,8 +125,11 @@ class Talker:
         decode = self.autoencoder.decode
         return torch.cat([decode(self.autoencoder.encode(some)) for some in images.split(32)]).clamp(0, 1)
 
-    def film(self, film: Film, seed: int, options: argparse.Namespace) -> Tensor:
-        """(F, 3, H, W)"""
+    def film(self, film: "Film", heard: Tensor, seed: int, options: argparse.Namespace) -> Tensor:
+        """
+        heard:  (N,) a voice
+        returns (F, 3, H, W)
+        """
         from ..vexpress.audio import SAMPLE_RATE
         from ..vexpress.comfyui.conditioning import condition, encode_reference
         from ..vexpress.comfyui.encode_audio import encode_audio
@@ -140,7 +137,7 @@ class Talker:
         from ..vexpress.kps import Kps
         from ..vexpress.model.unet import AttentionWeights
 
-        audio = {"waveform": film.waveform[None, None], "sample_rate": SAMPLE_RATE}
+        audio = {"waveform": heard[None, None], "sample_rate": SAMPLE_RATE}
         tokens = encode_audio(self.ears, self.projection, audio, FPS, len(film.kps))
         picture = film.portrait.movedim(0, -1)[None]
         portrait = encode_reference(self.reference_net, self.vae, picture, SIZE, SIZE)
@@ -150,43 +147,61 @@ class Talker:
         return self.vae.decode(latents["samples"]).movedim(-1, 1)
 
 
-def taught_ruler(path: Path, autoencoder, size: int):
-    from ..vexpress.training.ruler import Ruler, calibrate
+def taught_measures(path: Path, autoencoder, size: int) -> "tuple[Ruler, Likeness]":
+    """What reads mouth and V-Kps, kept in the file, and what tells people apart."""
+    from ..vexpress.training.likeness import learn_likeness
+    from ..vexpress.training.ruler import Ruler, calibrate, read
 
     torch.manual_seed(0)
     ruler = Ruler(size)
     if path.exists():
         ruler.load_state_dict(load_file(path))
-        return ruler.eval()
-    with torch.enable_grad():
-        calibrate(ruler, true_pictures(autoencoder, size), RULER_STEPS)
-    save_file({key: weight.contiguous() for key, weight in ruler.state_dict().items()}, path)
-    return ruler
+        ruler.eval()
+    else:
+        with torch.enable_grad():
+            calibrate(ruler, true_pictures(autoencoder, size), RULER_STEPS)
+        save_file({key: weight.contiguous() for key, weight in ruler.state_dict().items()}, path)
+    images = several_of_each(autoencoder, size)
+    kps = read(ruler, images.flatten(0, 1)).kps.unflatten(0, images.shape[:2])
+    return ruler, learn_likeness(images, kps)
 
 
 def true_pictures(autoencoder, size: int) -> Iterator[tuple[Tensor, tuple]]:
-    """Half of them through the autoencoder, so that the ruler minds no blur."""
     from ..vexpress.training.drawn import portraits
-    from ..vexpress.training.ruler import Truth, person_of
+    from ..vexpress.training.ruler import Truth
 
     for seed in itertools.count():
-        some = portraits(seed, RULER_BATCH, size, first_person=1 << 36)
-        images, half, moves = some.drawn.images.clone(), RULER_BATCH // 2, some.motion
-        with torch.no_grad():
-            images[:half] = autoencoder.decode(autoencoder.encode(images[:half])).clamp(0, 1)
-        truth = moves.opening.float(), moves.width.float(), some.drawn.kps, person_of(some.people)
-        yield images, Truth(*truth)
+        some = portraits(seed, RULER_BATCH, size, first_person=RULER_PEOPLE)
+        truth = Truth(some.motion.opening.float(), some.motion.width.float(), some.drawn.kps)
+        yield half_blurred(some.drawn.images, autoencoder), truth
 
 
-def write_sheet(path: Path, films: list[Film], made: list[Tensor]) -> None:
+def several_of_each(autoencoder, size: int) -> Tensor:
+    """(LIKENESS_PEOPLE, LIKENESS_EACH, 3, H, W)"""
+    from ..vexpress.training.drawn import portraits
+
+    each = {"number": LIKENESS_EACH, "each": LIKENESS_EACH, "first_person": LIKENESS_FIRST}
+    people = (portraits(i, size=size, **each).drawn.images for i in range(LIKENESS_PEOPLE))
+    return torch.stack([half_blurred(images, autoencoder) for images in people])
+
+
+@torch.no_grad()
+def half_blurred(images: Tensor, autoencoder) -> Tensor:
+    """Every other picture through the autoencoder, whose blur shall not matter: (B, 3, H, W)"""
+    images = images.clone()
+    images[::2] = autoencoder.decode(autoencoder.encode(images[::2])).clamp(0, 1)
+    return images
+
+
+def write_sheet(path: Path, true: "Sequence[Film]", made: "Sequence[Film]") -> None:
     """Per person the portrait, then what was made beneath what would be true."""
     from PIL import Image
 
     rows = []
-    for film, images in list(zip(films, made, strict=True))[:8]:
-        moments = torch.linspace(5, len(images) - 5, 9).long()
+    for film, shown in list(zip(true, made, strict=True))[:8]:
+        moments = torch.linspace(5, len(shown.images) - 5, 9).long()
         top = torch.cat([film.portrait, *film.images[moments]], dim=2)
-        below = torch.cat([torch.ones_like(film.portrait), *images[moments].clamp(0, 1)], dim=2)
+        below = torch.cat([torch.ones_like(film.portrait), *shown.images[moments].clamp(0, 1)], dim=2)
         rows += [top, below]
     sheet = (torch.cat(rows, dim=1).movedim(0, -1) * 255).round().byte()
     Image.fromarray(sheet.numpy()).save(path)

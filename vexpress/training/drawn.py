@@ -11,7 +11,7 @@ from ..audio import SAMPLE_RATE, frame_count, frame_features, prepare_waveform
 from .clips import FAR, Sample
 from .dice import Dice
 from .faces import Drawn, draw
-from .identity import Identity, identity, together
+from .identity import identity, together
 from .motion import Motion, motion
 from .mouth import Mouth, mouth_of
 from .speech import babble, espeak, spoiled, with_silence
@@ -57,25 +57,25 @@ def spoken(seed: int, seconds: float, hear: Callable[[Tensor], Tensor]) -> Spoke
 
 
 class Portraits(NamedTuple):
-    """Single pictures of as many people."""
+    """Single pictures."""
 
     drawn: Drawn
-    people: Identity
     motion: Motion
 
 
-def portraits(seed: int, number: int, size: int, first_person: int = 0) -> Portraits:
+def portraits(seed: int, number: int, size: int, first_person: int = 0, each: int = 1) -> Portraits:
     """
     number: of pictures, a multiple of 8
+    each:   pictures of one person
     """
     dice = Dice(seed, subject=8)
-    people = together([identity(first_person + seed * number + i) for i in range(number)])
+    people = together([identity(first_person + (seed * number + i) // each) for i in range(number)])
     parts = []
     for i in range(0, number, POSES):
         opening = dice.uniform(POSES) ** 1.5 * (dice.uniform(POSES) > SHUT)
         parts.append(motion(first_person + seed * number + i, Mouth(opening, dice.uniform(POSES)), SLOW))
     moves = Motion(*(torch.cat(part) for part in zip(*parts, strict=True)))
-    return Portraits(draw(people, moves, size), people, moves)
+    return Portraits(draw(people, moves, size), moves)
 
 
 class DrawnPeople:

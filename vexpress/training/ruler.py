@@ -1,4 +1,4 @@
-"""A ruler for drawn faces: a small network that reads mouth, V-Kps and person off a picture of one."""
+"""A ruler for drawn faces: a small network that reads mouth and V-Kps off a picture of one."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -7,10 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .identity import Identity
+from .likeness import Likeness
 
-COLOURS = ("skin", "hair", "cloth", "wall")
-LENGTHS = ("hair_long", "hair_volume", "hairline", "glasses", "eye_apart", "chin", "jaw_width", "lip_thick")
 WIDTHS = (16, 32, 64, 96, 128)
 
 
@@ -18,21 +16,11 @@ class Truth(NamedTuple):
     """
     opening, width: (B,) of the mouth
     kps:            (B, 3, 2) in pixels
-    person:         (B, 20) what tells people apart, each of deviation 1
     """
 
     opening: Tensor
     width: Tensor
     kps: Tensor
-    person: Tensor
-
-
-def person_of(people: Identity) -> Tensor:
-    """Colours and proportions that can be seen in every picture: (B, 20)"""
-    colours = torch.cat([getattr(people, name) for name in COLOURS], dim=1) / 0.25
-    spread = torch.tensor([0.6, 0.05, 0.08, 0.4, 0.02, 0.05, 0.05, 0.01])
-    lengths = torch.stack([getattr(people, name) for name in LENGTHS], dim=1) / spread
-    return torch.cat([colours, lengths], dim=1)
 
 
 class Ruler(nn.Module):
@@ -45,15 +33,14 @@ class Ruler(nn.Module):
             layers += [nn.Conv2d(narrow, wide, 3, stride=2, padding=1), nn.BatchNorm2d(wide), nn.ReLU()]
         self.size = size
         self.see = nn.Sequential(*layers, nn.Flatten())
-        outputs = 2 + 6 + 3 * len(COLOURS) + len(LENGTHS)
         seen = WIDTHS[-1] * (size // 2 ** len(WIDTHS)) ** 2
-        self.say = nn.Sequential(nn.Linear(seen, 256), nn.ReLU(), nn.Linear(256, outputs))
+        self.say = nn.Sequential(nn.Linear(seen, 256), nn.ReLU(), nn.Linear(256, 2 + 6))
 
     def forward(self, images: Tensor) -> Truth:
         """images: (B, 3, H, W) 0..1"""
         said = self.say(self.see(images - 0.5)).float()
-        kps = said[:, 2:8].view(-1, 3, 2) * 0.1 + 0.5
-        return Truth(said[:, 0] * 0.3 + 0.3, said[:, 1] * 0.3 + 0.5, kps * self.size, said[:, 8:])
+        kps = said[:, 2:].view(-1, 3, 2) * 0.1 + 0.5
+        return Truth(said[:, 0] * 0.3 + 0.3, said[:, 1] * 0.3 + 0.5, kps * self.size)
 
 
 def calibrate(
@@ -73,7 +60,6 @@ def calibrate(
             "opening": 4 * F.smooth_l1_loss(said.opening, truth.opening, beta=0.05),
             "width": F.smooth_l1_loss(said.width, truth.width, beta=0.05),
             "kps": 20 * F.smooth_l1_loss(said.kps / ruler.size, truth.kps / ruler.size, beta=0.01),
-            "person": 0.2 * F.smooth_l1_loss(said.person, truth.person),
         }
         optimizer.zero_grad()
         sum(off.values()).backward()
@@ -91,8 +77,22 @@ def read(ruler: Ruler, images: Tensor, at_once: int = 64) -> Truth:
     return Truth(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
 
+class Film(NamedTuple):
+    """
+    images:   (F, 3, H, H) 0..1
+    portrait: (3, H, H) of whom it shall show
+    opening:  (F,) of the mouth, as asked for
+    kps:      (F, 3, 2) asked for, in pixels
+    """
+
+    images: Tensor
+    portrait: Tensor
+    opening: Tensor
+    kps: Tensor
+
+
 class Score(NamedTuple):
-    """What is said of a film of each of several people."""
+    """What is read off films, each of another person."""
 
     mouth: float  # correlation of opening and truth, all films together
     mouth_alone: float  # the mean of the films' own
@@ -103,27 +103,35 @@ class Score(NamedTuple):
     found: float  # share of films whose person is the nearest of all portraits
 
 
-def score(said: list[Truth], opening: list[Tensor], kps: list[Tensor], portraits: Tensor) -> Score:
-    """
-    said:      of each film
-    opening:   (F,) asked for in each
-    kps:       (F, 3, 2) asked for in each
-    portraits: (films, 20) persons as read off their portraits
-    """
-    asked, shown = torch.cat(opening), torch.cat([film.opening for film in said])
-    shifted = torch.cat(
-        [_as_long(other, track) for other, track in zip(opening[1:] + opening[:1], opening, strict=True)]
-    )
-    near = torch.cdist(torch.stack([film.person.mean(0) for film in said]), portraits).argmin(1)
+def score(films: list[Film], ruler: Ruler, likeness: Likeness) -> Score:
+    said = [read(ruler, film.images) for film in films]
+    opening = [film.opening for film in films]
+    result = score_mouths([film.opening for film in said], opening)
+    off = [(of.kps - film.kps).norm(dim=-1) for of, film in zip(said, films, strict=True)]
+    return result._replace(kps=torch.cat(off).mean().item(), found=_found(films, said, ruler, likeness))
+
+
+def score_mouths(shown: list[Tensor], asked: list[Tensor]) -> Score:
+    """Both (F,) of each film; all but V-Kps and person."""
+    shifted = [_as_long(other, track) for other, track in zip(asked[1:] + asked[:1], asked, strict=True)]
+    alone = [_correlation(a, b) for a, b in zip(shown, asked, strict=True)]
     return Score(
-        mouth=_correlation(shown, asked),
-        mouth_alone=sum(_correlation(f.opening, o) for f, o in zip(said, opening, strict=True)) / len(said),
-        wrong_voice=_correlation(shown, shifted),
-        amplitude=(shown.std() / asked.std()).item(),
-        change=(_change([f.opening for f in said]) / _change(opening)),
-        kps=torch.cat([(f.kps - k).norm(dim=-1) for f, k in zip(said, kps, strict=True)]).mean().item(),
-        found=(near == torch.arange(len(said))).float().mean().item(),
+        mouth=_correlation(torch.cat(shown), torch.cat(asked)),
+        mouth_alone=sum(alone) / len(alone),
+        wrong_voice=_correlation(torch.cat(shown), torch.cat(shifted)),
+        amplitude=(torch.cat(shown).std() / torch.cat(asked).std()).item(),
+        change=_change(shown) / _change(asked),
+        kps=float("nan"),
+        found=float("nan"),
     )
+
+
+def _found(films: list[Film], said: list[Truth], ruler: Ruler, likeness: Likeness) -> float:
+    portraits = torch.stack([film.portrait for film in films])
+    people = likeness.of(portraits, read(ruler, portraits).kps)
+    shown = [likeness.of(film.images, of.kps).mean(0) for film, of in zip(films, said, strict=True)]
+    near = torch.cdist(torch.stack(shown), people).argmin(1)
+    return (near == torch.arange(len(films))).float().mean().item()
 
 
 def _as_long(track: Tensor, other: Tensor) -> Tensor:
