@@ -143,15 +143,18 @@ def comfy_server(
     models: list[Path] = (),
     output: Path | None = None,
     flags: list[str] = ("--cpu",),
+    install: bool = True,
 ) -> Iterator[Server]:
     """
     Starts ComfyUI with `base` as its base directory and this pack in it, and ends it afterwards.
 
-    models: further model folders, each laid out as ComfyUI's own `models/`
+    models:  further model folders, each laid out as ComfyUI's own `models/`
+    install: whether to link this pack into it; if not, it lies there already
     """
     for folder in ("custom_nodes", "input", "output", "models", "temp", "user"):
         (base / folder).mkdir(parents=True, exist_ok=True)
-    _install_pack(base / "custom_nodes" / PACK_NAME)
+    if install:
+        _install_pack(base / "custom_nodes" / PACK_NAME)
     port = _free_port()
     command = [sys.executable, "main.py", *FLAGS, *flags, f"--port={port}", f"--base-directory={base}"]
     if models:
