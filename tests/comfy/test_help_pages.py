@@ -19,7 +19,7 @@ SHORTEST_SENTENCE = 12  # characters of a message that are the same each time
 HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
 PICTURE = re.compile(r"!\[[^\]]+\]\(([^)]+)\)")
 FIRST_CELL = re.compile(r"^\| *`(\w+)` *\|", re.MULTILINE)
-QUOTED_ERROR = re.compile(r"^- `(.+\.)`", re.MULTILINE)  # a whole sentence
+QUOTED_ERROR = re.compile(r"^- `([^`]+\.)`", re.MULTILINE)  # a whole sentence
 
 every_language = pytest.mark.parametrize("language", LANGUAGES)
 every_node = pytest.mark.parametrize("node_id", SCHEMAS)
