@@ -1,6 +1,7 @@
 """Every node has a help page in every language that any page is written in, and the pages tell what the nodes really have."""
 
 import ast
+import json
 import re
 from pathlib import Path
 
@@ -16,6 +17,7 @@ SECTIONS = ["How to wire it", "Example", "Inputs", "Outputs", "If something goes
 INPUTS, OUTPUTS, ERRORS = (SECTIONS.index(name) for name in ("Inputs", "Outputs", "If something goes wrong"))
 SHORTEST_SENTENCE = 12  # characters of a message that are the same each time
 
+TEMPLATE = re.compile(r"\*([a-z]+(?:_[a-z]+)+)\*")
 HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
 PICTURE = re.compile(r"!\[[^\]]+\]\(([^)]+)\)")
 FIRST_CELL = re.compile(r"^\| *`(\w+)` *\|", re.MULTILINE)
@@ -65,9 +67,8 @@ def test_the_sections_of_a_language_have_the_same_names_on_every_page(language):
 
 
 @every_node
-def test_an_english_page_is_called_as_its_node_and_has_the_sections_that_all_have(node_id):
-    title = (1, SCHEMAS[node_id].display_name)
-    assert headings(page(node_id, ENGLISH)) == [title, *((2, name) for name in SECTIONS)]
+def test_an_english_page_has_the_sections_that_all_have(node_id):
+    assert headings(page(node_id, ENGLISH))[1:] == [(2, name) for name in SECTIONS]
 
 
 @every_page
@@ -88,6 +89,21 @@ def test_a_page_has_pictures_and_they_are_there(node_id, language):
     pictures = PICTURE.findall(page(node_id, language))
     assert pictures and [name for name in pictures if not (DOCS / name).is_file()] == []
     assert all((DOCS / name).parent == DOCS / "images" for name in pictures)
+
+
+@every_page
+def test_a_page_is_called_as_the_node_in_that_language(node_id, language):
+    title = SCHEMAS[node_id].display_name
+    if language != ENGLISH:
+        translations = json.loads((ROOT / "locales" / language / "nodeDefs.json").read_text(encoding="utf-8"))
+        title = translations[node_id]["display_name"]
+    assert headings(page(node_id, language))[0] == (1, title)
+
+
+@every_page
+def test_a_page_names_only_templates_that_there_are(node_id, language):
+    named = TEMPLATE.findall(page(node_id, language))
+    assert {name for name in named if not (ROOT / "workflows" / f"{name}.json").is_file()} == set()
 
 
 @every_node
