@@ -1,11 +1,16 @@
 """Every language says what the nodes' schemas say, and the real server hands them all to the frontend."""
 
 import copy
+import re
 
 import pytest
-from pack.tools.locales import SOURCE, changed, languages, problems, read, spoken
+from pack.tools.locales import SOURCE, changed, languages, problems, read, spoken, texts
 
 TOOLTIP = "VExpressLoader.inputs.reference_net.tooltip"
+COMFYUI_IN_CHINESE = {
+    *("加载音频编码器", "MediaPipe 人脸标记器", "VAE解码", "保存图像", "保存视频", "预览图像"),
+    *("K采样器选择", "自定义采样器（高级）", "随机噪波"),
+}
 
 
 @pytest.fixture
@@ -21,6 +26,13 @@ def test_english_is_what_the_schemas_say():
 def test_a_language_says_everything_and_nothing_else(language):
     found = problems(language, read(language), spoken())
     assert not found, "\n".join(found)
+
+
+def test_chinese_quotes_only_what_the_canvas_shows():
+    shown = {text for key, text in texts(read("zh")).items() if key.endswith("name")} | COMFYUI_IN_CHINESE
+    for key, text in texts(read("zh")).items():
+        unknown = set(re.findall("“(.*?)”", text)) - shown - {"in denoising_unet"}
+        assert not unknown, f"{key} quotes {unknown}, which no node shows."
 
 
 def test_a_missing_text_is_named(translated):
