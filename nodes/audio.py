@@ -5,7 +5,7 @@ from comfy_api.latest import io
 from ..vexpress.comfyui import folders
 from ..vexpress.comfyui.audio_encoder import Attention, load_audio_encoder
 from ..vexpress.comfyui.encode_audio import encode_audio
-from .inputs import frames_input, video_fps_input
+from .inputs import TALKING_HEAD, frames_input, video_fps_input
 from .sockets import AudioProjection, AudioTokens
 
 
@@ -56,7 +56,7 @@ class EncodeAudio(io.ComfyNode):
             display_name="V-Express Encode Audio",
             category="V-Express",
             description="Turn a voice into audio tokens, which move the lips, and choose the clip's length.",
-            search_aliases=["voice to audio tokens", "lip sync audio", "talking head audio"],
+            search_aliases=[*TALKING_HEAD, "voice to audio tokens"],
             inputs=[
                 io.AudioEncoder.Input(
                     "audio_encoder",

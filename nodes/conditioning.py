@@ -4,6 +4,7 @@ from comfy_api.latest import io
 
 from ..vexpress.comfyui.conditioning import condition, encode_reference
 from ..vexpress.model.unet import AttentionWeights
+from .inputs import TALKING_HEAD
 from .sockets import AudioTokens, Kps, Reference, ReferenceNet
 
 
@@ -63,7 +64,7 @@ class Conditioning(io.ComfyNode):
             display_name="V-Express Conditioning",
             category="V-Express",
             description="Bring portrait, voice and V-Kps together, and make the empty latent of the clip.",
-            search_aliases=["talking head conditioning", "lip sync strength", "audio weight"],
+            search_aliases=[*TALKING_HEAD, "lip sync strength", "audio weight"],
             inputs=[
                 Reference.Input("reference", tooltip="Connect V-Express Encode Reference."),
                 AudioTokens.Input(

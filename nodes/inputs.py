@@ -1,9 +1,10 @@
-"""Inputs that several nodes ask for in the same way."""
+"""Inputs that several nodes ask for in the same way, and the words by which several are searched for."""
 
 from comfy_api.latest import io
 
 STEPS, CFG = 25, 3.5
 LONGEST = 1_000_000  # frames: nine hours
+TALKING_HEAD = ["talking head", "lip sync", "数字人", "口型同步", "会说话的头像"]
 
 
 def frames_input(tooltip: str) -> io.Int.Input:

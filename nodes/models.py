@@ -5,6 +5,7 @@ from comfy_api.latest import io
 from ..vexpress.comfyui import folders
 from ..vexpress.comfyui.audio_projection import load_audio_projection
 from ..vexpress.comfyui.loader import WEIGHT_DTYPES, DenoisingFiles, LoadedReferenceNet, load_denoising_model
+from .inputs import TALKING_HEAD
 from .sockets import AudioProjection, ReferenceNet
 
 IN_DENOISING_UNET = "in denoising_unet"
@@ -26,7 +27,7 @@ class Loader(io.ComfyNode):
             category="V-Express",
             description="Load the five files of V-Express from models/vexpress. Nothing is downloaded: the README "
             "lists the files and their links.",
-            search_aliases=["talking head model", "lip sync model", "v-express checkpoint", "reference net"],
+            search_aliases=[*TALKING_HEAD, "v-express checkpoint", "reference net"],
             inputs=[
                 file_input("denoising_unet", "Choose denoising_unet, the network that draws the frames."),
                 file_input(

@@ -3,7 +3,7 @@
 from comfy_api.latest import InputImpl, io
 
 from ..vexpress.comfyui.render import render
-from .inputs import cfg_input, clip_inputs, seed_input, sound_fps_input, steps_input
+from .inputs import TALKING_HEAD, cfg_input, clip_inputs, seed_input, sound_fps_input, steps_input
 
 
 class Render(io.ComfyNode):
@@ -16,13 +16,7 @@ class Render(io.ComfyNode):
             description="Sample, decode and encode a clip piece by piece: minutes or hours of video in the memory of "
             "some seconds. Cancelled or crashed? Queue the same job again, and it goes on. Takes the place of "
             "V-Express Sampler, VAE Decode and V-Express Assemble Video.",
-            search_aliases=[
-                "long video",
-                "low memory video",
-                "render talking head",
-                "out of memory",
-                "resume",
-            ],
+            search_aliases=[*TALKING_HEAD, "long video", "low memory video", "out of memory", "resume"],
             inputs=[
                 *clip_inputs(),
                 io.Vae.Input("vae", tooltip="Connect the VAE that encoded the portrait."),

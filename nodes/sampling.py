@@ -5,7 +5,7 @@ from comfy_api.latest import io
 from ..vexpress.comfyui.context import LENGTH, OVERLAP, set_context
 from ..vexpress.comfyui.ddim import exact_ddim
 from ..vexpress.comfyui.sampling import NOISE_DTYPES, ReferenceNoise, sample, trailing_sigmas
-from .inputs import STEPS, cfg_input, clip_inputs, seed_input, steps_input
+from .inputs import STEPS, TALKING_HEAD, cfg_input, clip_inputs, seed_input, steps_input
 
 
 class Context(io.ComfyNode):
@@ -151,7 +151,7 @@ class Sampler(io.ComfyNode):
             display_name="V-Express Sampler",
             category="V-Express",
             description="Denoise a clip of any length, window by window.",
-            search_aliases=["talking head sampler", "lip sync", "ksampler v-express"],
+            search_aliases=[*TALKING_HEAD, "ksampler v-express"],
             inputs=[
                 *clip_inputs(),
                 seed_input(),
