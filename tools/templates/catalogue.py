@@ -353,7 +353,7 @@ def low_memory(g: Graph) -> None:
         "**Still too much?** Set *width* and *height* of V-Express Encode Reference to 384.",
         IF_NOT_FOUND,
     )
-    models = load_models(g, weight_dtype="fp8_e4m3fn", attention="windows of 60 s")
+    models = load_models(g, weight_dtype="fp8_e4m3fn", attention="windows of 60 s (approximate)")
     face = find_face(g, models, portrait)
     reference, audio = encode(g, models, face.image, voice)
     kps = idle_motion(g, face, voice, audio)
