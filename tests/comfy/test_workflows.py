@@ -32,6 +32,7 @@ class Made(NamedTuple):
     fps: int = 30
 
 
+USUAL = Made()
 MADE = {
     "any_photo_crop_and_paste": Made(1200, 800),  # the example photo, which is kept
     "dub_a_video": Made(256, 256),
@@ -76,7 +77,9 @@ def shortened(workflow: dict) -> dict:
         elif kind == "Video Slice":
             values[1] = FRAMES / 30
         elif kind == "VExpressKpsFromLandmarks":
-            values[values.index(10) + 1] = 0  # the stand-in sees one face in every picture, so there is no second
+            values[values.index(10) + 1] = (
+                0  # the stand-in sees one face in every picture, so there is no second
+            )
         elif kind in SAMPLERS:
             values[values.index(25)] = STEPS
         elif kind in instances:
@@ -101,7 +104,7 @@ def prompt_of(workflow: dict, server) -> dict:
     return convert_ui_to_api(workflow, server.object_info() | FACE_RESTORER)
 
 
-def check_video(path: Path, expected: Made = Made()) -> None:
+def check_video(path: Path, expected: Made = USUAL) -> None:
     with av.open(str(path)) as video:
         pictures = [(frame.width, frame.height) for frame in video.decode(video=0)]
         assert pictures == [(expected.width, expected.height)] * expected.frames
@@ -117,7 +120,7 @@ def test_a_workflow_makes_a_video_with_sound(server, path):
     files = [file for output in server.run(prompt).values() for file in output.get("images", [])]
     (saved,) = (file for file in files if file["type"] == "output")
     video = server.base / "output" / saved["subfolder"] / saved["filename"]
-    check_video(video, MADE.get(path.stem, Made()))
+    check_video(video, MADE.get(path.stem, USUAL))
 
 
 def test_the_workflows_are_what_their_source_makes(server):
@@ -137,7 +140,9 @@ def test_nothing_in_a_workflow_overlaps():
 
 def test_comfyui_offers_the_talking_head_as_a_node(server):
     """Without its definition every user would see an error."""
-    (offered,) = (each for each in server.get("/global_subgraphs").items() if each[1]["source"] == "custom_node")
+    (offered,) = (
+        each for each in server.get("/global_subgraphs").items() if each[1]["source"] == "custom_node"
+    )
     number, entry = offered
     assert (entry["name"], entry["info"]["node_pack"]) == (BLUEPRINT.stem, f"custom_nodes.{PACK_NAME}")
     served = json.loads(server.get(f"/global_subgraphs/{number}")["data"])

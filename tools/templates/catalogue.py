@@ -31,6 +31,7 @@ from .pieces import (
     encode_reference,
     find_face,
     find_kps,
+    find_landmarks,
     idle_motion,
     keep_still,
     load_models,
@@ -42,6 +43,7 @@ from .pieces import (
     sample,
     save,
     show,
+    take_kps,
 )
 
 INTERPOLATION = ("FrameInterpolationModelLoader", "model_name", FILM)
@@ -174,9 +176,7 @@ def dub_a_video(g: Graph) -> None:
     g.group("From noise to video", SAMPLING)
     talking = render(g, models, conditions, voice, audio)
     g.group("Back into the video", VIDEO)
-    pasted = g.add(
-        "VExpressPasteFace", original=parts["images"], placement=face.placement, video=talking
-    )
+    pasted = g.add("VExpressPasteFace", original=parts["images"], placement=face.placement, video=talking)
     save(g, pasted["video"])
 
 
@@ -199,26 +199,20 @@ def two_people(g: Graph) -> None:
     )
     models = load_models(g)
     g.group("Who speaks when", EXTRA)
-    silence = g.add(
-        "EmptyAudio", "Silence before the right one", duration=3.6, sample_rate=16000, channels=1
-    )
+    silence = g.add("EmptyAudio", "Silence before the right one", duration=3.6, sample_rate=16000, channels=1)
     right_turn = g.add("AudioConcat", "Silence, then the right one", audio1=silence, audio2=right_voice)
     sound = g.add("AudioMerge", "Both voices", audio1=right_turn, audio2=left_voice)
     right_audio = encode_audio(g, models, right_turn, "What the right one says")
     left_audio = encode_audio(g, models, left_voice, "What the left one says", frames=right_audio["frames"])
 
     g.group("The left one's face", FACE)
-    left_kps = find_kps(g, models, photo, "both", "both", face="leftmost", index=0)
-    left = cut_face(g, photo, left_kps)
+    landmarks = find_landmarks(g, models, photo, "both", detector="both")
+    left = cut_face(g, photo, take_kps(g, landmarks, "the left one", face="leftmost", index=0))
     left_frames = _one_of_two(g, models, left, left_voice, left_audio, seed=1)
 
     g.lane(skip=3)
     g.group("The right one's face", FACE)
-    landmarks = g.source_of(left_kps, "landmarks")
-    right_kps = g.add(
-        "VExpressKpsFromLandmarks", "V-Kps of the right one", landmarks=landmarks, face="leftmost", index=1
-    )
-    right = cut_face(g, photo, right_kps)
+    right = cut_face(g, photo, take_kps(g, landmarks, "the right one", face="leftmost", index=1))
     right_frames = _one_of_two(g, models, right, right_turn, right_audio, seed=2)
 
     g.group("Back into the photo", VIDEO)
@@ -344,12 +338,12 @@ def low_memory(g: Graph) -> None:
         g,
         "Little memory, any length",
         CHOOSE,
-        "**Load V-Express** holds the denoising model in fp8: half the memory.\n"
-        "**V-Express Context** denoises 12 frames together instead of 24. Movement is a little less coherent; if there "
+        "- **Load V-Express** holds the denoising model in fp8: half the memory.\n"
+        "- **V-Express Context** denoises 12 frames together instead of 24. Movement is a little less coherent; if there "
         "is memory left, raise *length*.\n"
-        "**V-Express Render** works piece by piece: minutes or hours of video in the memory of some seconds. Cancelled "
+        "- **V-Express Render** works piece by piece: minutes or hours of video in the memory of some seconds. Cancelled "
         "or crashed? Press Run again, and it goes on.\n"
-        "**Load V-Express Audio Encoder** listens in windows, which matters for voices of more than ten minutes.",
+        "- **Load V-Express Audio Encoder** listens in windows, which matters for voices of more than ten minutes.",
         "**Still too much?** Set *width* and *height* of V-Express Encode Reference to 384.",
         IF_NOT_FOUND,
     )
@@ -445,8 +439,9 @@ def expert(g: Graph) -> None:
         CHOOSE,
         "*SamplerCustomAdvanced* with V-Express's own noise levels, exact DDIM and the original's noise: as set here, "
         "the same as *V-Express Sampler* but for the noise of a seed.",
-        "**V-Express Context**: other windows. **V-Express Guidance Interval**: lower *end* to 0.7, and the last steps "
-        "take half the time. **V-Express Noise**: with *draws_before* 12 the seeds of the original script.",
+        "- **V-Express Context**: other windows.\n"
+        "- **V-Express Guidance Interval**: lower *end* to 0.7, and the last steps take half the time.\n"
+        "- **V-Express Noise**: with *draws_before* 12 the seeds of the original script.",
         "**V-Express Evaluate** measures how near the head is to the V-Kps it was to follow, and how steady the video "
         "is. With insightface it can do without the landmarks of the video, and compare faces too: connect *portrait*.",
     )
@@ -465,7 +460,12 @@ def expert(g: Graph) -> None:
     sampler = g.add("VExpressSamplerSelect")
     sigmas = g.add("VExpressScheduler", model=model)
     sampled = g.add(
-        "SamplerCustomAdvanced", noise=noise, guider=guider, sampler=sampler, sigmas=sigmas, latent_image=latent
+        "SamplerCustomAdvanced",
+        noise=noise,
+        guider=guider,
+        sampler=sampler,
+        sigmas=sigmas,
+        latent_image=latent,
     )
     frames = decode(g, models, sampled)
     g.group("Video", VIDEO)
@@ -498,7 +498,8 @@ def talking_head(g: Graph) -> None:
 
 
 def talking_head_inside(described: dict) -> Graph:
-    g = Graph(TALKING_HEAD, described, first=101)
+    about = "A portrait and a voice become a video of any length: the face is cut out, and the head moves with the voice."
+    g = Graph(TALKING_HEAD, described, first=101, about=about)
     portrait, voice = g.input("portrait", "IMAGE"), g.input("voice", "AUDIO")
     frames, seed = g.input("frames", "INT"), g.input("seed", "INT")
     steps, movement = g.input("steps", "INT"), g.input("head_movement", "FLOAT")

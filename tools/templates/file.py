@@ -3,7 +3,18 @@
 import json
 import uuid
 
-from .graph import GROUP_GAP, GROUP_TOP, NODE_GAP, NODE_TITLE, OUTSIDE_IN, OUTSIDE_OUT, PADDING, Graph, Group, Node
+from .graph import (
+    GROUP_GAP,
+    GROUP_TOP,
+    NODE_GAP,
+    NODE_TITLE,
+    OUTSIDE_IN,
+    OUTSIDE_OUT,
+    PADDING,
+    Graph,
+    Group,
+    Node,
+)
 from .schema import SLOT, WIDTH, Socket, Widget
 
 COLUMN = WIDTH + 2 * PADDING + GROUP_GAP
@@ -30,7 +41,7 @@ def workflow(graph: Graph) -> str:
     }
     if graph.subgraphs:
         parts["definitions"] = {"subgraphs": [_definition(inside) for inside in graph.subgraphs]}
-    return _lines(parts)
+    return _text(parts) + "\n"
 
 
 def blueprint(inside: Graph) -> str:
@@ -39,18 +50,17 @@ def blueprint(inside: Graph) -> str:
     alone.group("", "")
     alone.subgraph(inside)
     (node,) = alone.nodes
-    return _lines(
-        {
-            "revision": 0,
-            "last_node_id": inside.nodes[-1].number,
-            "last_link_id": 0,
-            "nodes": [_node(alone, node, (0, 0))],
-            "links": [],
-            "version": 0.4,
-            "definitions": {"subgraphs": [_definition(inside)]},
-            "extra": {},
-        }
-    )
+    parts = {
+        "revision": 0,
+        "last_node_id": inside.nodes[-1].number,
+        "last_link_id": 0,
+        "nodes": [_node(alone, node, (0, 0))],
+        "links": [],
+        "version": 0.4,
+        "definitions": {"subgraphs": [_definition(inside)]},
+        "extra": {},
+    }
+    return _text(parts) + "\n"
 
 
 def _places(graph: Graph) -> dict[int, tuple[int, int]]:
@@ -120,7 +130,9 @@ def _input(graph: Graph, node: Node, slot: int) -> dict:
     entry = node.schema.inputs[slot]
     shape = OPTIONAL if entry.optional else {}
     widget = {"widget": {"name": entry.name}} if isinstance(entry, Widget) else {}
-    link = next((link.number for link in graph.links if (link.target, link.slot) == (node.number, slot)), None)
+    link = next(
+        (link.number for link in graph.links if (link.target, link.slot) == (node.number, slot)), None
+    )
     return {"name": entry.name, **shape, "type": entry.kind, **widget, "link": link}
 
 
@@ -163,6 +175,8 @@ def _definition(graph: Graph) -> dict:
             for link in graph.links
         ],
         "extra": {},
+        "category": "V-Express",
+        "description": graph.about,
     }
 
 
@@ -177,17 +191,23 @@ def _edge(graph: Graph, side: str, slot: int, left: int) -> dict:
     else:
         links = [link.number for link in graph.links if (link.target, link.slot) == (OUTSIDE_OUT, slot)]
     number = str(uuid.uuid5(uuid.UUID(graph.id), f"{side}/{name}"))
-    return {"id": number, "name": name, "type": kind, "linkIds": links, "pos": [left, GROUP_TOP + 20 + SLOT * slot]}
+    return {
+        "id": number,
+        "name": name,
+        "type": kind,
+        "linkIds": links,
+        "pos": [left, GROUP_TOP + 20 + SLOT * slot],
+    }
 
 
-def _lines(parts: dict) -> str:
+def _text(value: object, margin: str = "") -> str:
     """JSON with one line for each node, link and group, so that a change shows as one."""
-    rows = []
-    for key, value in parts.items():
-        if isinstance(value, list) and value:
-            items = ",\n".join(f"    {json.dumps(item, ensure_ascii=False)}" for item in value)
-            text = f"[\n{items}\n  ]"
-        else:
-            text = json.dumps(value, ensure_ascii=False)
-        rows.append(f'  "{key}": {text}')
-    return "{\n" + ",\n".join(rows) + "\n}\n"
+    inner = margin + "  "
+    if isinstance(value, dict) and {"nodes", "subgraphs"} & value.keys():
+        rows, ends = [f"{json.dumps(key)}: {_text(item, inner)}" for key, item in value.items()], "{}"
+    elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
+        rows, ends = [_text(item, inner) for item in value], "[]"
+    else:
+        return json.dumps(value, ensure_ascii=False)
+    lines = ",\n".join(inner + row for row in rows)
+    return f"{ends[0]}\n{lines}\n{margin}{ends[1]}"

@@ -3,6 +3,7 @@
 import math
 import re
 import uuid
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from .schema import Schema, Socket, Widget, schema_of
@@ -11,7 +12,7 @@ PADDING, GROUP_GAP, NODE_GAP = 20, 20, 60
 GROUP_TOP, NODE_TITLE = 50, 30
 OUTSIDE_IN, OUTSIDE_OUT = -10, -20  # the two ends of a subgraph, as nodes
 NOTE = {"color": "#432", "bgcolor": "#653"}
-CHARACTERS, LINE, PARAGRAPH = 58, 13, 12  # of a note: in a line, and heights
+CHARACTERS, LINE, PARAGRAPH = 60, 13, 12  # of a note: in a line, and heights
 
 
 class Output(NamedTuple):
@@ -27,7 +28,8 @@ class Link(NamedTuple):
     slot: int
 
 
-class Node(NamedTuple):
+@dataclass
+class Node:
     number: int
     schema: Schema
     title: str | None
@@ -36,8 +38,7 @@ class Node(NamedTuple):
     height: int
 
     def __getitem__(self, output: str) -> Output:
-        names = [socket.name for socket in self.schema.outputs]
-        slot = names.index(output)
+        slot = [socket.name for socket in self.schema.outputs].index(output)
         return Output(self.number, slot, self.schema.outputs[slot].kind)
 
 
@@ -51,8 +52,8 @@ class Group(NamedTuple):
 
     @property
     def height(self) -> int:
-        inside = sum(NODE_TITLE + node.height for node in self.nodes) + (NODE_GAP - NODE_TITLE) * (len(self.nodes) - 1)
-        return GROUP_TOP + inside + PADDING
+        heights = [node.height for node in self.nodes]
+        return GROUP_TOP + NODE_TITLE + sum(heights) + NODE_GAP * (len(heights) - 1) + PADDING
 
 
 class Graph:
@@ -61,15 +62,15 @@ class Graph:
 
     described: what /object_info says, by node
     first:     number of the first node; those of a subgraph and of what it is in must differ
+    about:     what a subgraph is for
     """
 
-    def __init__(self, name: str, described: dict, first: int = 1):
-        self.name, self.described, self.first = name, described, first
+    def __init__(self, name: str, described: dict, first: int = 1, about: str = ""):
+        self.name, self.described, self.first, self.about = name, described, first, about
         self.id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"v-express/{name}"))
         self.nodes: list[Node] = []
         self.links: list[Link] = []
-        self.lanes: list[list[Group]] = [[]]
-        self.indent = 0  # of the lane, in groups
+        self.lanes: list[list[Group | None]] = [[]]
         self.inputs: list[Socket] = []
         self.outputs: list[Socket] = []
         self.subgraphs: list[Graph] = []
@@ -92,7 +93,7 @@ class Graph:
         schema = schema_of(name, self.described[name], values)
         if unknown := set(inputs) - {entry.name for entry in schema.inputs}:
             raise ValueError(f"{name} has no input {', '.join(sorted(unknown))}.")
-        node = self._append(schema, title, {"models": [model._asdict() for model in models]} if models else {})
+        node = self._append(schema, title, {"models": [m._asdict() for m in models]} if models else {})
         self.lanes[-1][-1].nodes.append(node)
         for slot, entry in enumerate(schema.inputs):
             if entry.name in outputs:
@@ -107,13 +108,8 @@ class Graph:
     def subgraph(self, inside: "Graph", **inputs) -> Node:
         """Another graph as one node."""
         self.subgraphs.append(inside)
-        self.described = self.described | {inside.id: inside.description()}
+        self.described = self.described | {inside.id: inside.as_a_node()}
         return self.add(inside.id, inside.name, **inputs)
-
-    def source_of(self, node: Node, name: str) -> Output:
-        """What is linked to an input."""
-        slot = [entry.name for entry in node.schema.inputs].index(name)
-        return next(link.source for link in self.links if (link.target, link.slot) == (node.number, slot))
 
     def input(self, name: str, kind: str) -> Output:
         """Of a subgraph, to be linked; a widget that it is linked to appears on the subgraph's node."""
@@ -124,8 +120,8 @@ class Graph:
         self.outputs.append(Socket(name, _output(value).kind))
         self._link(_output(value), OUTSIDE_OUT, len(self.outputs) - 1)
 
-    def description(self) -> dict:
-        """Of a subgraph's node, as /object_info describes others."""
+    def as_a_node(self) -> dict:
+        """A subgraph as /object_info would describe it."""
         inputs = {}
         for slot, (name, kind, _) in enumerate(self.inputs):
             link = next(link for link in self.links if link.source[:2] == (OUTSIDE_IN, slot))
@@ -135,9 +131,9 @@ class Graph:
         return {"input": {"required": inputs}, **outputs}
 
     def _append(self, schema, title, properties, looks: dict | None = None, height: int = 0) -> Node:
-        node = Node(self.first + len(self.nodes), schema, title, properties, looks or {}, height or schema.height)
-        self.nodes.append(node)
-        return node
+        number = self.first + len(self.nodes)
+        self.nodes.append(Node(number, schema, title, properties, looks or {}, height or schema.height))
+        return self.nodes[-1]
 
     def _link(self, source: Output, target: int, slot: int) -> None:
         self.links.append(Link(len(self.links) + 1, source, target, slot))
@@ -151,6 +147,6 @@ def _output(value: Node | Output) -> Output:
 
 
 def _text_height(text: str) -> int:
-    shown = re.sub(r"\]\([^)]*\)", "", text).strip()
+    shown = re.sub(r"\]\([^)]*\)|[*`]", "", text).strip()
     lines = sum(math.ceil(len(line) / CHARACTERS) for line in shown.splitlines())
     return 40 + LINE * lines + PARAGRAPH * (shown.count("\n\n") + 1)

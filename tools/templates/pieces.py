@@ -11,9 +11,7 @@ PORTRAIT, PHOTO, TWO_PEOPLE = "v-express_portrait.png", "v-express_photo.jpg", "
 VOICE, SECOND_VOICE = "v-express_voice.flac", "v-express_voice_2.flac"
 DRIVING = "v-express_driving.mp4"
 
-COPY_EXAMPLES = (
-    "The files chosen here lie in the pack's `example_inputs` folder: copy them into ComfyUI's `input` folder."
-)
+COPY_EXAMPLES = "The files chosen here lie in the pack's `example_inputs` folder: copy them into ComfyUI's `input` folder."
 IF_NOT_FOUND = (
     "**If the face is not found** because it is small in the picture, set `detector_variant` to `full`. "
     "**If there are several faces**, *V-Kps from Face Landmarks* says which one is taken."
@@ -93,7 +91,11 @@ def load_voice(g: Graph, title: str = "Voice", audio: str = VOICE) -> Node:
 
 
 def load_models(
-    g: Graph, *extra: tuple[str, str, Model], face: bool = True, weight_dtype="default", attention="whole voice"
+    g: Graph,
+    *extra: tuple[str, str, Model],
+    face: bool = True,
+    weight_dtype="default",
+    attention="whole voice",
 ) -> Models:
     """extra: nodes that load more of them, each with its widget and its file"""
     g.group("Models", MODELS)
@@ -137,9 +139,15 @@ def _link(model: Model) -> str:
 
 
 def find_kps(
-    g: Graph, models: Models, picture: Node | Output, of: str = "", detector: str = "short", **widgets
+    g: Graph, models: Models, picture: Node | Output, of: str = "", detector: str = "short", **options
 ) -> Node:
-    landmarks = g.add(
+    return take_kps(g, find_landmarks(g, models, picture, of, detector), of, **options)
+
+
+def find_landmarks(
+    g: Graph, models: Models, picture: Node | Output, of: str = "", detector: str = "short"
+) -> Node:
+    return g.add(
         "MediaPipeFaceLandmarker",
         of and f"Face landmarks of {of}",
         face_detection_model=models.face,
@@ -147,7 +155,10 @@ def find_kps(
         detector_variant=detector,
         num_faces=0,
     )
-    return g.add("VExpressKpsFromLandmarks", of and f"V-Kps of {of}", landmarks=landmarks, **widgets)
+
+
+def take_kps(g: Graph, landmarks: Node, of: str = "", **options) -> Node:
+    return g.add("VExpressKpsFromLandmarks", of and f"V-Kps of {of}", landmarks=landmarks, **options)
 
 
 def cut_face(g: Graph, picture: Node | Output, kps: Node, size: int = 512) -> Face:
@@ -208,9 +219,7 @@ def idle_motion(g: Graph, face: Face, voice: Node, audio: Node, **options) -> No
 
 def condition(g: Graph, reference: Node, audio: Node, kps: Node | Output, **options) -> dict[str, Output]:
     """What a sampler asks for beside the model."""
-    node = g.add(
-        "VExpressConditioning", reference=reference, audio_tokens=audio, kps=kps, **options
-    )
+    node = g.add("VExpressConditioning", reference=reference, audio_tokens=audio, kps=kps, **options)
     return {name: node[name] for name in ("positive", "negative", "latent")}
 
 
@@ -222,7 +231,9 @@ def sample(
     return g.add("VExpressSampler", model=model or models.vexpress["model"], **conditions, **options)
 
 
-def render(g: Graph, models: Models, conditions: dict, voice: Node, audio: Node, model=None, **options) -> Node:
+def render(
+    g: Graph, models: Models, conditions: dict, voice: Node, audio: Node, model=None, **options
+) -> Node:
     sound = {"audio": voice, "fps": audio["fps"]}
     model = model or models.vexpress["model"]
     return g.add("VExpressRender", model=model, **conditions, vae=models.vae, **sound, **options)

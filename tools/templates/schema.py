@@ -59,9 +59,7 @@ def schema_of(name: str, described: dict, chosen: dict) -> Schema:
     sockets, widgets = [], []
     for entry in _entries(described["input"], chosen):
         (widgets if isinstance(entry, Widget) else sockets).append(entry)
-    outputs = [
-        Socket(*pair) for pair in zip(described["output_name"], described["output"], strict=True)
-    ]
+    outputs = [Socket(*pair) for pair in zip(described["output_name"], described["output"], strict=True)]
     return Schema(name, sockets, widgets, outputs)
 
 
