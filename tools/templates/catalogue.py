@@ -449,7 +449,7 @@ def expert(g: Graph) -> None:
     face = find_face(g, models, portrait)
     reference, audio = encode(g, models, face.image, voice)
     kps = idle_motion(g, face, voice, audio)
-    g.group("Model and conditions", CONDITIONS)
+    g.group("Model and guidance", CONDITIONS)
     model = g.add("VExpressContext", model=models.vexpress["model"])
     guided = g.add("VExpressGuidanceInterval", model=model, end=1.0)
     conditions = condition(g, reference, audio, kps)
