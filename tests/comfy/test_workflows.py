@@ -242,7 +242,7 @@ def opened(server, browser, playwright) -> dict[str, dict]:
         env=os.environ | {"NODE_PATH": str(playwright)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
