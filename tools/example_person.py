@@ -10,11 +10,22 @@ from ..vexpress.training.mouth import NEUTRAL, Mouth
 from ..vexpress.training.placing import head_of, in_picture
 
 SIZE = 512
-PERSON, DRIVER = 3, 34
+PERSON, DRIVER, FRIEND = 3, 34, 27
+TOWARDS = 0.12  # radians that two people turn to each other
 
 
 def portrait() -> Drawn:
     return draw(identity(PERSON), still(shut(1)), SIZE)
+
+
+def two_people() -> Tensor:
+    """The person of the portrait and a friend, who look to each other a little: (3, H, 2*H)"""
+    wall = identity(PERSON).wall
+    turned = still(shut(1))._replace(yaw=torch.tensor([TOWARDS]))
+    left, right = (
+        draw(identity(who)._replace(wall=wall), turned, SIZE).images[0] for who in (PERSON, FRIEND)
+    )
+    return torch.cat([left, right.flip(-1)], dim=2)  # mirrored, the wall goes on without an edge
 
 
 def portrait_points() -> Tensor:

@@ -1,6 +1,6 @@
 """
-Makes the example inputs: a drawn portrait with its V-Kps, a driving track, a driving video, a photo and a
-synthetic voice.
+Makes the example inputs: a drawn portrait with its V-Kps, a driving track, a driving video, a photo, a photo of
+two people and two synthetic voices.
 
 Needs torch, Pillow, PyAV, espeak-ng and ffmpeg. What it makes is committed, so only changing the examples needs it:
 run it as `python tools make_examples` in the environment of dev.py.
@@ -18,14 +18,15 @@ from torch import Tensor
 
 from ..vexpress.kps import Kps
 from ..vexpress.kps_files import save_kps
-from .example_person import SIZE, driver, portrait, portrait_points
+from .example_person import SIZE, driver, portrait, portrait_points, two_people
 from .photo import draw_photo
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "example_inputs"
 FPS = 30
 DRIVING_FRAMES = 120
 VIDEO_SIZE = 256
-SENTENCE = "A portrait and a voice: that is all it takes."
+VOICE = ("en-gb+f4", "A portrait and a voice: that is all it takes.")
+SECOND_VOICE = ("en-gb+m3", "And I can answer, from the same photo.")
 
 
 def portrait_kps() -> Kps:
@@ -71,10 +72,10 @@ def _image(picture: Tensor) -> Image.Image:
     return Image.fromarray((picture.movedim(0, -1) * 255).round().byte().numpy())
 
 
-def write_voice(path: Path) -> None:
+def write_voice(path: Path, voice: str, sentence: str) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         spoken = Path(scratch) / "voice.wav"
-        subprocess.run(["espeak-ng", "-v", "en-gb+f4", "-s", "150", "-w", spoken, SENTENCE], check=True)
+        subprocess.run(["espeak-ng", "-v", voice, "-s", "150", "-w", spoken, sentence], check=True)
         convert = ["ffmpeg", "-loglevel", "error", "-y", "-i", spoken, "-ar", "16000", "-ac", "1"]
         subprocess.run([*convert, "-sample_fmt", "s16", "-compression_level", "12", path], check=True)
 
@@ -85,5 +86,7 @@ def main(arguments: list[str]) -> int:
     save_kps(driving_kps(), EXAMPLES / "v-express_driving_kps.json")
     write_driving_video(EXAMPLES / "v-express_driving.mp4")
     draw_photo().save(EXAMPLES / "v-express_photo.jpg", quality=88, optimize=True)
-    write_voice(EXAMPLES / "v-express_voice.flac")
+    _image(two_people()).save(EXAMPLES / "v-express_two_people.jpg", quality=88, optimize=True)
+    write_voice(EXAMPLES / "v-express_voice.flac", *VOICE)
+    write_voice(EXAMPLES / "v-express_voice_2.flac", *SECOND_VOICE)
     return 0

@@ -1,5 +1,6 @@
 """The released files' keys and shapes, at any width, for networks that stand in for them."""
 
+import itertools
 from typing import NamedTuple
 
 Shapes = dict[str, list[int]]
@@ -158,6 +159,17 @@ def ifnet(head: int = 4, channels: int = 2) -> Shapes:
             shapes[f"{block}.convblock.{j}.beta"] = [1, channels, 1, 1]
         shapes |= _transposed(f"{block}.lastconv.0", channels, 4 * 13)
     return shapes
+
+
+def esrgan(channels: int = 3, growth: int = 32, blocks: int = 1) -> Shapes:
+    """Real-ESRGAN, which enlarges four times."""
+    shapes = _conv("conv_first", 3, channels) | _conv("conv_body", channels, channels)
+    for block, dense, i in itertools.product(range(blocks), range(1, 4), range(1, 6)):
+        width = growth if i < 5 else channels
+        shapes |= _conv(f"body.{block}.rdb{dense}.conv{i}", channels + (i - 1) * growth, width)
+    for name in ("conv_up1", "conv_up2", "conv_hr"):
+        shapes |= _conv(name, channels, channels)
+    return shapes | _conv("conv_last", channels, 3)
 
 
 def _transposed(name: str, width_in: int, width: int) -> Shapes:

@@ -26,6 +26,7 @@ AUDIO_ENCODER = "audio_encoders/wav2vec2-base-960h.safetensors"
 VAE = "vae/sd-vae-ft-mse.safetensors"
 LANDMARKER = "detection/mediapipe_face_fp32.safetensors"
 INTERPOLATOR = "frame_interpolation/film_net_fp16.safetensors"
+UPSCALER = "upscale_models/RealESRGAN_x4plus.safetensors"
 RELEASED = [DENOISING_UNET, MOTION_MODULE, REFERENCE_NET, V_KPS_GUIDER, AUDIO_PROJECTION, AUDIO_ENCODER, VAE]
 
 
@@ -41,13 +42,14 @@ def write_talker(models: Path) -> None:
 
 
 def _write_models(models: Path, networks: dict[str, dict[str, Tensor]], sizes: Sizes) -> None:
-    for file in (*RELEASED, INTERPOLATOR):
+    for file in (*RELEASED, INTERPOLATOR, UPSCALER):
         (models / file).parent.mkdir(parents=True, exist_ok=True)
     for file in (DENOISING_UNET, MOTION_MODULE, REFERENCE_NET, V_KPS_GUIDER, AUDIO_PROJECTION):
         torch.save(networks[Path(file).stem], models / file)
     save_file(_hub_names(networks["wav2vec2"]), models / AUDIO_ENCODER)
     save_file(networks["vae"], models / VAE)
     save_file(_crossfade(), models / INTERPOLATOR)
+    save_file(_enlarged_pixels(), models / UPSCALER)
     config = (models / AUDIO_ENCODER).with_suffix(".json")
     config.write_text(json.dumps(model_shapes.wav2vec2_config(sizes), indent=1), encoding="utf-8")
     write_tiny_landmarker(models)
@@ -84,3 +86,11 @@ def _taesd() -> dict[str, Tensor]:
 def _crossfade() -> dict[str, Tensor]:
     """A frame interpolation that moves nothing: the picture between two is their mean."""
     return {key: torch.zeros(shape) for key, shape in model_shapes.ifnet().items()}
+
+
+def _enlarged_pixels() -> dict[str, Tensor]:
+    """An upscaler that adds nothing: every pixel becomes a square of sixteen."""
+    weights = {key: torch.zeros(shape) for key, shape in model_shapes.esrgan().items()}
+    for name in ("conv_first", "conv_up1", "conv_up2", "conv_hr", "conv_last"):
+        weights[f"{name}.weight"][:, :, 1, 1] = torch.eye(3)
+    return weights
