@@ -1,0 +1,63 @@
+// The window being finished plays on the node that samples it. Nothing of it is saved in a workflow.
+import { api } from "../../scripts/api.js";
+import { app } from "../../scripts/app.js";
+import { grow, nodesAround, removeWidget } from "./nodes.js";
+
+const EVENT = "v-express.preview"; // vexpress/comfyui/moving_preview.py sends
+const WIDGET = "v-express-preview";
+const TYPE = "image/webp";
+const HEIGHT = 220; // pixels, at least
+
+const playing = new Set(); // ids of nodes that show an animation
+
+function blobOf(base64) {
+  return new Blob([Uint8Array.from(atob(base64), (character) => character.charCodeAt(0))], { type: TYPE });
+}
+
+function imageOn(node) {
+  const shown = node.widgets?.find((widget) => widget.name === WIDGET);
+  if (shown) return shown.element;
+  const image = document.createElement("img");
+  image.style.cssText = "width: 100%; height: 100%; object-fit: contain; pointer-events: none;";
+  const options = { serialize: false, canvasOnly: true, hideOnZoom: false, getMinHeight: () => HEIGHT };
+  node.addDOMWidget(WIDGET, "img", image, options).serialize = false;
+  grow(node);
+  return image;
+}
+
+// Classic nodes draw still pictures, so an <img> lies over them.
+function playOnCanvas(id, blob) {
+  const url = URL.createObjectURL(blob);
+  const images = nodesAround(id).map(imageOn);
+  const loaded = images.map((image) => {
+    image.src = url;
+    return image.decode().catch(() => {});
+  });
+  Promise.all(loaded).then(() => URL.revokeObjectURL(url));
+}
+
+// Nodes 2.0 show any picture in an <img>, also on the subgraphs around a node.
+function playInVue({ node, display_node, prompt_id }, blob) {
+  const detail = { blob, nodeId: node, displayNodeId: display_node, realNodeId: node, jobId: prompt_id };
+  api.dispatchCustomEvent("b_preview_with_metadata", detail);
+}
+
+// Before ComfyUI's own listener: its still pictures would take the animation's place.
+api.addEventListener("b_preview_with_metadata", (event) => {
+  const { blob, displayNodeId } = event.detail;
+  if (playing.has(displayNodeId) && blob.type !== TYPE) event.stopImmediatePropagation();
+});
+
+app.registerExtension({
+  name: "V-Express.Preview",
+  setup() {
+    api.addEventListener(EVENT, ({ detail }) => {
+      playing.add(detail.display_node);
+      const blob = blobOf(detail.image);
+      LiteGraph.vueNodesMode ? playInVue(detail, blob) : playOnCanvas(detail.display_node, blob);
+    });
+    api.addEventListener("executing", ({ detail }) => {
+      if (detail && playing.delete(detail)) for (const node of nodesAround(detail)) removeWidget(node, WIDGET);
+    });
+  },
+});
