@@ -4,7 +4,7 @@ import { app } from "../../scripts/app.js";
 // "12:5" is node 5 in the subgraph that node 12 of the workflow stands for.
 export function nodesAround(executionId) {
   const found = [];
-  let graph = app.rootGraph ?? app.graph;
+  let graph = app.graph;
   for (const id of String(executionId).split(":")) {
     const node = graph?.getNodeById(id);
     if (!node) return [];
