@@ -2,7 +2,6 @@
 
 from comfy_api.latest import InputImpl, io
 
-from ..vexpress.comfyui.preview import video_player
 from ..vexpress.comfyui.render import render
 from .inputs import cfg_input, clip_inputs, seed_input, sound_fps_input, steps_input
 
@@ -62,4 +61,4 @@ class Render(io.ComfyNode):
         audio=None,
     ) -> io.NodeOutput:
         path = render(model, positive, negative, latent, vae, audio, fps, seed, steps, cfg, deflicker)
-        return io.NodeOutput(InputImpl.VideoFromFile(str(path)), ui=video_player(path))
+        return io.NodeOutput(InputImpl.VideoFromFile(str(path)))

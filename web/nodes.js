@@ -2,19 +2,10 @@
 import { app } from "../../scripts/app.js";
 
 // "12:5" is node 5 in the subgraph that node 12 of the workflow stands for.
-export function nodesAround(executionId) {
-  const found = [];
-  let graph = app.graph;
-  for (const id of String(executionId).split(":")) {
-    const node = graph?.getNodeById(id);
-    if (!node) return [];
-    found.push(node);
-    graph = node.subgraph;
-  }
-  return found;
+export function nodeOf(executionId) {
+  const ids = String(executionId).split(":");
+  return ids.reduce((node, id) => node?.subgraph?.getNodeById(id), { subgraph: app.graph });
 }
-
-export const nodeOf = (executionId) => nodesAround(executionId).at(-1);
 
 // Makes a node as high as its widgets need, and remembers how high it was.
 const before = new WeakMap();

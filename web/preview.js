@@ -1,7 +1,7 @@
 // The window being finished plays on the node that samples it. Nothing of it is saved in a workflow.
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
-import { grow, nodesAround, removeWidget } from "./nodes.js";
+import { grow, nodeOf, removeWidget } from "./nodes.js";
 
 const EVENT = "v-express.preview"; // vexpress/comfyui/moving_preview.py sends
 const WIDGET = "v-express-preview";
@@ -27,19 +27,29 @@ function imageOn(node) {
 
 // Classic nodes draw still pictures, so an <img> lies over them.
 function playOnCanvas(id, blob) {
-  const url = URL.createObjectURL(blob);
-  const images = nodesAround(id).map(imageOn);
-  const loaded = images.map((image) => {
-    image.src = url;
-    return image.decode().catch(() => {});
-  });
-  Promise.all(loaded).then(() => URL.revokeObjectURL(url));
+  const node = nodeOf(id);
+  if (!node) return;
+  const image = imageOn(node);
+  image.src = URL.createObjectURL(blob);
+  const forget = URL.revokeObjectURL.bind(URL, image.src);
+  image.decode().then(forget, forget);
 }
 
-// Nodes 2.0 show any picture in an <img>, also on the subgraphs around a node.
-function playInVue({ node, display_node, prompt_id }, blob) {
-  const detail = { blob, nodeId: node, displayNodeId: display_node, realNodeId: node, jobId: prompt_id };
+// ComfyUI shows any picture in the <img> of a node of Nodes 2.0 and of the subgraphs around it; on classic ones it draws
+// the first frame.
+function handOver({ node, prompt_id }, displayNodeId, blob) {
+  const detail = { blob, nodeId: node, displayNodeId, realNodeId: node, jobId: prompt_id };
   api.dispatchCustomEvent("b_preview_with_metadata", detail);
+}
+
+function play(detail) {
+  const id = detail.display_node;
+  const blob = blobOf(detail.image);
+  playing.add(id);
+  if (LiteGraph.vueNodesMode) return handOver(detail, id, blob);
+  playOnCanvas(id, blob);
+  const subgraph = id.split(":").slice(0, -1).join(":");
+  if (subgraph) handOver(detail, subgraph, blob);
 }
 
 // Before ComfyUI's own listener: its still pictures would take the animation's place.
@@ -51,13 +61,9 @@ api.addEventListener("b_preview_with_metadata", (event) => {
 app.registerExtension({
   name: "V-Express.Preview",
   setup() {
-    api.addEventListener(EVENT, ({ detail }) => {
-      playing.add(detail.display_node);
-      const blob = blobOf(detail.image);
-      LiteGraph.vueNodesMode ? playInVue(detail, blob) : playOnCanvas(detail.display_node, blob);
-    });
+    api.addEventListener(EVENT, ({ detail }) => play(detail));
     api.addEventListener("executing", ({ detail }) => {
-      if (detail && playing.delete(detail)) for (const node of nodesAround(detail)) removeWidget(node, WIDGET);
+      if (detail && playing.delete(detail)) removeWidget(nodeOf(detail), WIDGET);
     });
   },
 });

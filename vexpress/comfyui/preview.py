@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -36,11 +35,6 @@ def voice_chart(audio: dict, frames: int, fps: float, cls: type[io.ComfyNode]) -
     notes = [fault.note] if fault else []
     _log(notes, cls)
     return shown(chart_image(draw_voice(voice.mean(0), frames, fps, fault)), cls, *notes)
-
-
-def video_player(path: Path) -> dict:
-    """The `ui` of a node: the very file, in ComfyUI's temp folder, which is not written again."""
-    return ui.PreviewVideo([ui.SavedResult(path.name, "", io.FolderType.temp)]).as_dict()
 
 
 def _log(notes: Iterable[str], cls: type[io.ComfyNode]) -> None:
