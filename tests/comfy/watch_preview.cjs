@@ -33,7 +33,7 @@ const saved = (page) =>
     const { nodes, definitions } = app.graph.serialize();
     const inner = (definitions?.subgraphs ?? []).flatMap((subgraph) => subgraph.nodes);
     const values = [...nodes, ...inner].map((node) => [node.id, node.widgets_values ?? null, node.properties.proxyWidgets ?? null]);
-    return JSON.stringify([values, (await app.graphToPrompt()).output]);
+    return [...values, ...Object.entries((await app.graphToPrompt()).output)].map((value) => JSON.stringify(value));
   });
 
 async function start(page, seed) {
@@ -82,9 +82,9 @@ async function watch(page, seed, name) {
     ),
     shown: document.querySelectorAll(selector).length,
     held: window.held.size,
-    widgets: app.graph.nodes.flatMap((node) => node.widgets ?? []).filter((widget) => widget.name === "v-express-preview").length,
+    widgets: app.canvas.graph.nodes.flatMap((node) => node.widgets ?? []).filter((widget) => widget.name === "v-express-preview").length,
   }), ANIMATION);
-  return { ...seen, moved: pictures.size > 2, unchanged: before === during && before === (await saved(page)) };
+  return { ...seen, moved: pictures.size > 2, changed: [...during, ...(await saved(page))].filter((value) => !before.includes(value)) };
 }
 
 const colours = (page) =>
@@ -104,6 +104,14 @@ async function palettes(page) {
   }
   return found;
 }
+
+const look = (page) =>
+  page.evaluate((type) => {
+    const { pos } = app.canvas.graph.nodes.find((node) => node.type === type);
+    app.canvas.ds.scale = 1;
+    app.canvas.ds.offset = [800 - pos[0], 150 - pos[1]];
+    app.canvas.setDirty(true, true);
+  }, SAMPLER);
 
 // How much of a long text is hidden on the node.
 async function text(page) {
@@ -138,20 +146,16 @@ async function main() {
   }, mode === "vue");
   await page.evaluate((graph) => app.loadGraphData(graph), JSON.parse(fs.readFileSync(workflow, "utf8")));
   await page.waitForTimeout(2000);
-  await page.evaluate((type) => {
-    const { pos } = app.graph.nodes.find((node) => node.type === type);
-    app.canvas.ds.scale = 1;
-    app.canvas.ds.offset = [800 - pos[0], 150 - pos[1]];
-    app.canvas.setDirty(true, true);
-  }, SAMPLER);
-
+  await look(page);
   const result = { first: await watch(page, 1, "first"), second: await watch(page, 2, "second") };
   result.text = await text(page);
   await page.evaluate((type) => {
     const node = app.graph.nodes.find((node) => node.type === type);
-    app.graph.convertToSubgraph(new Set([node]));
+    const { subgraph } = app.graph.convertToSubgraph(new Set([node]));
+    app.canvas.setGraph(subgraph);
   }, SAMPLER);
   await page.waitForTimeout(1500);
+  await look(page);
   result.subgraph = await watch(page, 3, "subgraph");
   result.palettes = await palettes(page);
   await browser.close();
