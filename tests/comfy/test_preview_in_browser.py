@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from test_workflows import ROOT, browser, playwright, read, shortened  # noqa: F401: two are fixtures
+from test_workflows import ROOT, browser, playwright, read, shortened  # noqa: F401 (two are fixtures)
 
 FRAMES = 14
 KPS_COLOUR = "#26b8a5"

@@ -6,18 +6,20 @@ const { chromium } = require("playwright-core");
 
 const [url, executablePath, mode, workflow, prefix] = process.argv.slice(2);
 const SAMPLER = "VExpressSampler";
-const ANIMATION = 'img[src^="blob:"]';
 const LONG = "One sentence of many words that a node has to say while it works, which is longer than two lines. ".repeat(3);
 
 // Before anything else in the page: which animations it was given, and which of them it still holds.
 function keepCount() {
   window.animations = [];
+  window.made = new Set();
   window.held = new Set();
+  window.images = () => [...document.querySelectorAll("img")].filter((image) => window.made.has(image.src));
   const { createObjectURL, revokeObjectURL } = URL;
   URL.createObjectURL = (blob) => {
     const made = createObjectURL.call(URL, blob);
     if (blob.type === "image/webp") {
       window.animations.push(blob);
+      window.made.add(made);
       window.held.add(made);
     }
     return made;
@@ -59,19 +61,19 @@ async function start(page, seed) {
 
 async function watch(page, seed, name) {
   const before = await start(page, seed);
-  const images = page.locator(ANIMATION);
-  await images.first().waitFor({ timeout: 60000 });
+  await page.waitForFunction(() => window.images()[0]?.clientWidth, null, { timeout: 120000 });
   await page.waitForFunction(() => window.animations.length > 1 || window.ended, null, { timeout: 120000 });
   const pictures = new Set();
   for (let look = 0; look < 12 && pictures.size < 3; look++) {
-    pictures.add((await images.first().screenshot()).toString("base64"));
+    const image = await page.evaluateHandle(() => window.images()[0]);
+    pictures.add((await image.asElement().screenshot()).toString("base64"));
     await page.waitForTimeout(70);
   }
   if (prefix) await page.screenshot({ path: `${prefix}_${mode}_${name}.png` });
   const during = await saved(page);
   await page.waitForFunction(() => window.ended, null, { timeout: 240000 });
   await page.waitForTimeout(1500);
-  const seen = await page.evaluate(async (selector) => ({
+  const seen = await page.evaluate(async () => ({
     ended: window.ended,
     frames: await Promise.all(
       window.animations.map(async (blob) => {
@@ -80,10 +82,10 @@ async function watch(page, seed, name) {
         return decoder.tracks.selectedTrack.frameCount;
       }),
     ),
-    shown: document.querySelectorAll(selector).length,
+    shown: window.images().length,
     held: window.held.size,
     widgets: app.canvas.graph.nodes.flatMap((node) => node.widgets ?? []).filter((widget) => widget.name === "v-express-preview").length,
-  }), ANIMATION);
+  }));
   return { ...seen, moved: pictures.size > 2, changed: [...during, ...(await saved(page))].filter((value) => !before.includes(value)) };
 }
 
@@ -140,6 +142,7 @@ async function main() {
   await page.goto(url);
   await page.waitForFunction(() => window.app?.canvas?.graph && LiteGraph.registered_node_types["VExpressSampler"]);
   await page.waitForTimeout(2000);
+  await page.keyboard.press("Escape"); // the templates that a new user is shown
   await page.evaluate(async (vue) => {
     await app.extensionManager.setting.set("Comfy.VueNodes.Enabled", vue);
     await app.extensionManager.setting.set("Comfy.Execution.PreviewMethod", "latent2rgb");
