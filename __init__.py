@@ -5,6 +5,8 @@ from comfy_api.latest import ComfyExtension, io
 from .nodes import NODES
 from .vexpress.comfyui.folders import register_model_folder
 
+WEB_DIRECTORY = "./web"  # scripts for the canvas
+
 register_model_folder()
 
 

@@ -5,6 +5,7 @@ from comfy_api.latest import io
 from ..vexpress.comfyui import folders
 from ..vexpress.comfyui.audio_encoder import Attention, load_audio_encoder
 from ..vexpress.comfyui.encode_audio import encode_audio
+from ..vexpress.comfyui.preview import voice_chart
 from .inputs import TALKING_HEAD, frames_input, video_fps_input
 from .sockets import AudioProjection, AudioTokens
 
@@ -100,4 +101,5 @@ class EncodeAudio(io.ComfyNode):
     @classmethod
     def execute(cls, audio_encoder, audio_projection, audio, fps: float, frames: int) -> io.NodeOutput:
         tokens = encode_audio(audio_encoder, audio_projection, audio, fps, frames)
-        return io.NodeOutput(tokens, len(tokens.tokens), tokens.fps)
+        frames = len(tokens.tokens)
+        return io.NodeOutput(tokens, frames, fps, ui=voice_chart(audio, frames, fps, cls))

@@ -1,7 +1,15 @@
 import pytest
 import torch
 from golden_weights import GOLDEN
-from pack.vexpress.audio import check_voice, frame_count, frame_features, prepare_waveform, voice_frames
+from pack.vexpress.audio import (
+    check_voice,
+    frame_count,
+    frame_features,
+    heard,
+    prepare_waveform,
+    voice_fault,
+    voice_frames,
+)
 from safetensors.torch import load_file
 
 
@@ -137,3 +145,28 @@ def test_bad_audio_is_refused_in_a_sentence(waveform, sample_rate, message):
 def test_bad_length_is_refused_in_a_sentence(fps, frames, message):
     with pytest.raises(ValueError, match=message):
         voice_frames(torch.zeros(1, 1, 16000), 16000, fps, frames)
+
+
+def test_a_clip_hears_its_part_of_a_voice_and_silence_after_it():
+    voice = torch.arange(1.0, 9.0)[None, None]  # 8 samples a second
+    assert heard(voice, 8, frames=2, fps=4.0).tolist() == [[1, 2, 3, 4]]
+    assert heard(voice, 8, frames=5, fps=4.0).tolist() == [[1, 2, 3, 4, 5, 6, 7, 8, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    "samples, name, frames",
+    [
+        (
+            [0.5, -0.5, 1.0, 1.0, 0.5, 0.5, -1.0, 0.2, 0.1, 0.0, 0.0, 0.0],
+            None,
+            [],
+        ),  # peaks that only touch the limit
+        ([0.5, -0.5, 0.1, 0.5, 1.0, 1.0, 1.0, 0.2, 0.1, 0.0, 0.0, 0.0], "too loud", [1]),
+        ([0.5, -0.5, 0.1, 0.5, 0.1, 0.5, 0.5, 0.2, 0.1, -1.0, -1.0, -1.0], "too loud", [2]),
+        ([0.0005, -0.0005] * 6, "silent", [0, 1, 2]),
+    ],
+)
+def test_what_is_wrong_with_a_voice_is_found_in_its_frames(samples, name, frames):
+    fault = voice_fault(torch.tensor([samples]), 3)
+    assert (fault and fault.name) == name
+    assert not fault or fault.frames.nonzero().flatten().tolist() == frames

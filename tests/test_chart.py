@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 import torch
-from pack.vexpress.chart import FILLED, LEFT, OUTSIDE, RIGHT, ROW, TOP, WIDTH, draw_chart
+from pack.vexpress.audio import voice_fault
+from pack.vexpress.chart import FILLED, LEFT, OUTSIDE, RIGHT, ROW, TOP, WIDTH, draw_chart, draw_voice
 from pack.vexpress.kps import Kps
 
 FACE = torch.tensor([[200.0, 220.0], [312.0, 220.0], [256.0, 290.0]])
@@ -60,3 +61,24 @@ def test_every_length_has_a_chart(frames, fps):
 
 def test_a_face_without_size_has_a_chart():
     assert draw_chart(Kps(torch.zeros(4, 3, 2), 512, 512)).width == WIDTH
+
+
+def test_a_voice_is_drawn_where_it_is_heard():
+    voice = torch.zeros(16000)
+    voice[4000:8000] = torch.tensor([0.5, -0.5]).repeat(2000)
+    row = np.asarray(draw_voice(voice, 30, 30.0))[TOP + 8, LEFT:RIGHT].astype(int)
+    loud = np.flatnonzero(row[:, 2] > 200) / (RIGHT - LEFT)  # blue
+    assert (loud.min(), loud.max()) == pytest.approx((0.25, 0.5), abs=0.005)
+
+
+def test_the_fault_of_a_voice_is_marked_and_said():
+    fault = voice_fault(torch.zeros(1, 16000), 30)
+    sound, silent = draw_voice(torch.zeros(16000), 30, 30.0), draw_voice(torch.zeros(16000), 30, 30.0, fault)
+    marked = columns(silent, OUTSIDE)
+    assert (marked.min(), marked.max()) == pytest.approx((0, 1), abs=0.005)
+    assert silent.height > sound.height
+
+
+@pytest.mark.parametrize("samples, frames", [(1, 1), (400, 1), (9_600_000, 18_000)])
+def test_a_voice_of_any_length_has_a_chart(samples, frames):
+    assert draw_voice(torch.zeros(samples), frames, 30.0).width == WIDTH

@@ -2,13 +2,17 @@
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import torch
 import torchaudio
 from torch import Tensor
 from torch.nn import functional as F
 
 SAMPLE_RATE = 16000  # Hz, what wav2vec2 was trained on
 SHORTEST_VOICE = 0.025  # seconds: 400 samples, the receptive field of one wav2vec2 feature
+SILENT = 0.001  # a voice that never is louder is taken for silence: -60 dB
+FULL_SCALE, CLIPPED_SAMPLES = 0.999, 3  # so many samples in a row at the limit have been cut off
 FEATURES_PER_FRAME = 2  # audio features, after they are stretched to the frames
 PAD_FRAMES = 2  # frames heard before and after one's own
 
@@ -62,6 +66,44 @@ def voice_frames(waveform: Tensor, sample_rate: int, fps: float, frames: int = 0
             f"frames is {frames}, {frames / fps:.4f} s at {fps} fps; {SHORTEST_VOICE} s is the least."
         )
     return frames
+
+
+def heard(waveform: Tensor, sample_rate: int, frames: int, fps: float) -> Tensor:
+    """The part of a voice that a clip uses, followed by silence to its end. waveform: (1, C, N); returns (C, M)"""
+    samples = max(round(frames / fps * sample_rate), 1)
+    return F.pad(waveform[0].float(), (0, samples - waveform.shape[-1]))  # a negative pad cuts
+
+
+def clipped_frames(waveform: Tensor, frames: int) -> Tensor:
+    """Where samples at the limit follow each other. waveform: (C, M) of a clip in -1..1; returns (F,) bool"""
+    full = (waveform.abs() >= FULL_SCALE).float()
+    runs = -F.max_pool1d(-full, CLIPPED_SAMPLES, stride=1, padding=CLIPPED_SAMPLES // 2)
+    return F.adaptive_max_pool1d(runs.amax(0, keepdim=True), frames)[0] > 0
+
+
+class Fault(NamedTuple):
+    frames: Tensor  # (F,) bool
+    name: str
+    note: str  # a sentence for the user
+
+
+def voice_fault(waveform: Tensor, frames: int) -> Fault | None:
+    """What is wrong with the voice of a clip, if anything. waveform: (C, M) samples in -1..1"""
+    if waveform.abs().max() < SILENT:
+        return Fault(
+            torch.ones(frames, dtype=torch.bool),
+            "silent",
+            "The voice is silent all through, so the lips will hardly move: choose another audio, or make it louder.",
+        )
+    clipped = clipped_frames(waveform, frames)
+    if not clipped.any():
+        return None
+    return Fault(
+        clipped,
+        "too loud",
+        f"The voice clips in {clipped.sum()} of {frames} frames: it was recorded or amplified too loud, which may "
+        "disturb the lips.",
+    )
 
 
 def prepare_waveform(waveform: Tensor, sample_rate: int, frames: int, fps: float) -> Tensor:

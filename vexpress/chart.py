@@ -1,4 +1,4 @@
-"""A chart of a track of V-Kps, to see at a glance how the head moves and where something is wrong."""
+"""Charts of V-Kps and of a voice, to see at a glance how the head moves or what is heard, and where something is wrong."""
 
 import textwrap
 from collections.abc import Sequence
@@ -8,7 +8,9 @@ import numpy as np
 from numpy import ndarray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
+from torch.nn import functional as F
 
+from .audio import Fault
 from .kps import Kps
 
 WIDTH = 640  # pixels
@@ -18,6 +20,7 @@ LINE, CHARACTERS = 15, 100  # of the sentences below the chart
 SHARPNESS = 2  # curves are drawn larger and made smaller, which smooths them
 FONT = ImageFont.load_default(11 * SHARPNESS)
 MOST_POINTS = 4 * WIDTH  # of a curve
+LEAST_VOICE = 0.02  # peak to peak: a softer voice does not fill the row
 
 BACKGROUND, PANEL, GRID = (24, 24, 27), (36, 36, 41), (58, 58, 66)
 TEXT, FAINT = (226, 226, 230), (150, 150, 158)
@@ -32,6 +35,7 @@ class Curve(NamedTuple):
     colour: tuple[int, int, int]
     up: int = 1  # -1 where larger values lie lower in the picture, and so in the chart
     digits: int = 1
+    low: ndarray | None = None  # (F,) fills the curve from here to `values`
 
 
 class Mark(NamedTuple):
@@ -52,6 +56,20 @@ def draw_chart(kps: Kps, filled: Tensor | None = None, notes: Sequence[str] = ()
         marks.insert(0, Mark(filled.numpy(), FILLED, "filled in"))
     headline = f"{clip_headline(len(kps), kps.fps)}, {kps.width} x {kps.height} px"
     return draw_curves(_curves(kps), kps.fps, headline, marks, notes)
+
+
+def draw_voice(mono: Tensor, frames: int, fps: float, fault: Fault | None = None) -> Image.Image:
+    """
+    What is heard in a clip of so many frames; those with a fault are marked.
+
+    mono: (N,) samples in -1..1, as long as the clip
+    """
+    columns = min(len(mono), SHARPNESS * (RIGHT - LEFT))
+    high, low = (sign * F.adaptive_max_pool1d(sign * mono[None], columns)[0].numpy() for sign in (1, -1))
+    voice = Curve("voice", high, "", LEAST_VOICE, (94, 190, 255), digits=2, low=low)
+    marks = [Mark(fault.frames.numpy(), OUTSIDE, fault.name)] if fault else []
+    notes = [fault.note] if fault else []
+    return draw_curves([voice], columns * fps / frames, clip_headline(frames, fps), marks, notes)
 
 
 def clip_headline(frames: int, fps: float) -> str:
@@ -93,6 +111,11 @@ class _Pen:
     def line(self, x: ndarray, y: ndarray, colour: tuple) -> None:
         points = (np.stack([x, y], axis=1) * SHARPNESS).flatten().tolist()
         self.draw.line(points, colour, width=3, joint="curve")
+
+    def columns(self, x: ndarray, high: ndarray, low: ndarray, colour: tuple) -> None:
+        lines = SHARPNESS * np.stack([x, high, x, low], axis=1)
+        for line in lines.tolist():
+            self.draw.line(line, colour, width=SHARPNESS)
 
     def text(self, x: float, y: float, text: str, colour: tuple, anchor: str = "lm") -> None:
         self.draw.text((x * SHARPNESS, y * SHARPNESS), text, colour, FONT, anchor)
@@ -156,15 +179,18 @@ def _steps():
 
 
 def _curve(draw: _Pen, curve: Curve, top: float) -> None:
-    low, high = curve.values.min(), curve.values.max()
+    low, high = (curve.values if curve.low is None else curve.low).min(), curve.values.max()
     middle, span = (low + high) / 2, max(high - low, curve.least_span) * 1.15
     upper, lower = (high, low)[:: curve.up]
     frames = np.arange(0, len(curve.values), -(-len(curve.values) // MOST_POINTS))
     x = _x(frames, len(curve.values))
     y = top + ROW * (0.5 - curve.up * (curve.values[frames] - middle) / span)
-    if len(x) == 1:
+    if len(x) == 1 and curve.low is None:
         x, y = np.array([LEFT, RIGHT]), y.repeat(2)
-    draw.line(x, y, curve.colour)
+    if curve.low is None:
+        draw.line(x, y, curve.colour)
+    else:
+        draw.columns(x, y, top + ROW * (0.5 - (curve.low[frames] - middle) / span), curve.colour)
     draw.text(12, top + ROW / 2 - 14, curve.name, curve.colour)
     draw.text(12, top + ROW / 2 + 2, f"{upper:.{curve.digits}f} {curve.unit}", FAINT)
     draw.text(12, top + ROW / 2 + 16, f"{lower:.{curve.digits}f} {curve.unit}", FAINT)

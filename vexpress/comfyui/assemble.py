@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 
 import comfy.model_management
-import comfy.utils
 import torch
 from torch import Tensor
 
 from ..audio import check_voice
 from ..video import deflicker, frame_rate, pad_to_even, sound_track
+from .video_frames import with_progress
 
 
 def assemble(
@@ -36,11 +36,8 @@ def assemble(
 def deflicker_images(images: Tensor) -> Tensor:
     """A clip without flicker. images: (F, H, W, C)"""
     calmed = torch.empty_like(images)
-    progress = comfy.utils.ProgressBar(len(images))
-    for target, frame in zip(calmed, deflickered(images), strict=True):
-        comfy.model_management.throw_exception_if_processing_interrupted()
+    for target, frame in zip(calmed, with_progress(deflickered(images), len(images)), strict=True):
         target.copy_(frame)
-        progress.update(1)
     return calmed
 
 

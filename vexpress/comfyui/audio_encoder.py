@@ -26,6 +26,7 @@ from ..model.wav2vec2 import (
     windows,
 )
 from .files import load_checkpoint
+from .tell import Countdown
 
 SAMPLES_PER_FEATURE = 320
 MEMORY = 256 << 20  # bytes: the convolutions of one piece
@@ -90,11 +91,13 @@ def watched(network: nn.Module, voices: int, samples: int, windowed: bool) -> It
     convolutions, layers = network.feature_extractor.conv_layers, network.encoder.layers
     passes = 2 * voices * math.ceil(samples / SAMPLES_AT_ONCE)  # its statistics, then its features
     spans = windows(outputs(samples, *receptive_field(convolutions)), windowed)
-    bar = comfy.utils.ProgressBar(passes + len(layers) * len(spans))
+    in_all = passes + len(layers) * len(spans)
+    bar, countdown = comfy.utils.ProgressBar(in_all), Countdown(in_all)
 
     def before(module: nn.Module, inputs: tuple) -> None:
         comfy.model_management.throw_exception_if_processing_interrupted()
         bar.update(1)
+        countdown.tell(bar.current, f"{bar.current / in_all:.0%} of the voice heard")
 
     hooks = [module.register_forward_pre_hook(before) for module in (convolutions[0].conv, *layers)]
     try:

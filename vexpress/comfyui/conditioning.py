@@ -1,7 +1,5 @@
 """Portrait, voice and V-Kps as ComfyUI's CONDITIONING."""
 
-import logging
-
 import comfy.utils
 import torch
 from torch import Tensor
@@ -11,6 +9,7 @@ from ..kps import Kps, check_same_aspect
 from ..model.unet import AttentionWeights
 from .loader import LoadedReferenceNet
 from .model import CONDITION, Condition, Portrait
+from .tell import warn
 
 
 def encode_reference(
@@ -45,7 +44,7 @@ def condition(
     frames = len(audio.tokens)
     kps = kps.scaled(portrait.width, portrait.height)
     if len(kps) > 1 and abs(kps.fps / audio.fps - 1) > 0.01:
-        logging.warning(
+        warn(
             f"kps runs at {kps.fps:g} frames per second, audio_tokens at {audio.fps:g}: the head moves at another "
             "speed. Set fps of Retarget V-Kps to the fps that V-Express Encode Audio returns."
         )

@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import comfy.model_management
-import comfy.utils
 import torch
 from comfy_api.latest import Input
 from torch import Tensor
@@ -13,7 +11,7 @@ from ..crop import Placement, cut, feather_weights, kps_in_crop, match_colour, p
 from ..kps import Kps
 from .conditioning import fit
 from .folders import temp_file
-from .video_frames import video_frames
+from .video_frames import video_frames, with_progress
 from .video_sound import video_sound
 from .video_writer import write_video
 
@@ -38,7 +36,7 @@ def paste_images(
         raise _unequal(original, len(images))
     original = _checked(original, placement)
     result = torch.empty(len(images), *original.shape[1:])
-    frames = _with_progress(images[..., :3].float().cpu(), len(images))
+    frames = with_progress(images[..., :3].float().cpu(), len(images))
     for target, picture in zip(result, _pasted(original, placement, frames, feather, match), strict=True):
         target.copy_(picture)
     return result
@@ -51,7 +49,7 @@ def paste_video(
     pictures = video_frames(video)
     original = _checked(original, placement)
     frames = (torch.from_numpy(picture).float() / 255 for picture in pictures)
-    frames = _with_progress(frames, pictures.count)
+    frames = with_progress(frames, pictures.count)
     path = temp_file(".mp4")
     with write_video(path, pictures.fps, video_sound(video)) as writer:
         for picture in _pasted(original, placement, frames, feather, match):
@@ -103,11 +101,3 @@ def _each_with_its_own(frames: Iterable[Tensor], original: Tensor) -> Iterator[t
         yield frame, original[min(count, len(original)) - 1]
     if len(original) not in (1, count):
         raise _unequal(original, count)
-
-
-def _with_progress(frames: Iterable[Tensor], count: int) -> Iterator[Tensor]:
-    progress = comfy.utils.ProgressBar(count)
-    for frame in frames:
-        comfy.model_management.throw_exception_if_processing_interrupted()
-        yield frame
-        progress.update(1)

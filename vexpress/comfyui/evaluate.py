@@ -68,7 +68,7 @@ def evaluate(video: Input.Video, against: Against, selection: Selection, min_sco
     kps_dis, asked_jerk, likeness = KpsDis(), Jerk(), Likeness()
     real = _real_pictures(against.real, frames)
     count = 0
-    for picture in with_progress(frames):
+    for picture in with_progress(frames, frames.count):
         points = made.add(picture, found and _points(found, count))
         if made.finds or found:
             kps_dis.add(_points(target, count), points)
@@ -98,7 +98,7 @@ def evaluate(video: Input.Video, against: Against, selection: Selection, min_sco
         *_face_similarity(made, imitated),
         *_length(video, frames, count, against.kps),
     ]
-    chart = _chart(frames, count, kps_dis, made, likeness)
+    chart = _chart(frames, count, kps_dis, made, likeness, notes)
     return Evaluation(numbers, [*notes, *NOT_COMPUTED], chart, still)
 
 
@@ -238,7 +238,7 @@ def _length(video: Input.Video, frames: VideoFrames, count: int, kps: Kps) -> It
 
 
 def _chart(
-    frames: VideoFrames, count: int, kps_dis: KpsDis, made: Watcher, likeness: Likeness
+    frames: VideoFrames, count: int, kps_dis: KpsDis, made: Watcher, likeness: Likeness, notes: list[str]
 ) -> Image.Image:
     tracks = [
         (kps_dis.pixels, Curve("KpsDis", None, "px", 2.0, (94, 190, 255))),
@@ -252,7 +252,9 @@ def _chart(
     missed = kps_dis.missed.values > 0
     marks = [Mark(missed, OUTSIDE, "no face")] if missed.any() else []
     size = f"{frames.width} x {frames.height} px"
-    return draw_curves(curves, float(frames.fps), f"{clip_headline(count, float(frames.fps))}, {size}", marks)
+    return draw_curves(
+        curves, float(frames.fps), f"{clip_headline(count, float(frames.fps))}, {size}", marks, notes
+    )
 
 
 def _filled(track: PerFrame, count: int) -> ndarray:

@@ -20,7 +20,11 @@ def detect_kps(video: Input.Video, selection: Selection, min_score: float) -> Fo
     frames = video_frames(video)
     picture = Picture(frames.width, frames.height)
     return follow_face(
-        map(detector, with_progress(frames)), selection, picture, float(frames.fps), "insightface"
+        map(detector, with_progress(frames, frames.count)),
+        selection,
+        picture,
+        float(frames.fps),
+        "insightface",
     )
 
 

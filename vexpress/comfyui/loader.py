@@ -19,6 +19,7 @@ from ..model.unet import unet_arguments
 from .context import set_context
 from .files import load_checkpoint
 from .model import VExpressSD15
+from .moving_preview import with_moving_preview
 from .operations import pick_operations
 from .unet_keys import convert_unet, without_positions
 
@@ -47,7 +48,7 @@ def load_denoising_model(
     guider = load_part(files.v_kps_guider, "v_kps_guider")
     patcher = denoising_model(weights, guider, source, weight_dtype, disable_dynamic)
     patcher.cached_patcher_init = (load_denoising_model, (files, weight_dtype))
-    return set_context(patcher)
+    return with_moving_preview(set_context(patcher))
 
 
 def denoising_model(

@@ -1,6 +1,7 @@
-"""What a node that returns V-Kps shows of them."""
+"""What nodes that return V-Kps or a voice show of them."""
 
 import logging
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -8,7 +9,8 @@ from comfy_api.latest import io, ui
 from PIL import Image
 from torch import Tensor
 
-from ..chart import draw_chart
+from ..audio import heard, voice_fault
+from ..chart import draw_chart, draw_voice
 from ..kps import Kps
 
 RUNS_NAMED = 3
@@ -22,9 +24,22 @@ def kps_chart(kps: Kps, cls: type[io.ComfyNode], *notes: str, filled: Tensor | N
     filled: (F,) bool, frames in which no face was found and the points were filled in
     """
     notes = (*notes, *_leaving(kps))
+    _log(notes, cls)
+    return shown(chart_image(draw_chart(kps, filled, notes)), cls, *notes)
+
+
+def voice_chart(audio: dict, frames: int, fps: float, cls: type[io.ComfyNode]) -> dict:
+    """The `ui` of a node: the voice of a clip over time, and what is wrong with it, which is logged as well."""
+    voice = heard(audio["waveform"], audio["sample_rate"], frames, fps).cpu()
+    fault = voice_fault(voice, frames)
+    notes = [fault.note] if fault else []
+    _log(notes, cls)
+    return shown(chart_image(draw_voice(voice.mean(0), frames, fps, fault)), cls, *notes)
+
+
+def _log(notes: Iterable[str], cls: type[io.ComfyNode]) -> None:
     for note in notes:
         logging.warning("%s: %s", cls.define_schema().display_name, note)
-    return shown(chart_image(draw_chart(kps, filled, notes)), cls, *notes)
 
 
 def chart_image(chart: Image.Image) -> Tensor:

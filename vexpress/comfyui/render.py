@@ -12,14 +12,15 @@ import torch
 from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
-from ..estimate import in_bytes, in_words
+from ..estimate import in_bytes
 from ..video import frame_rate
 from .assemble import deflickered
 from .budget import check_disk, check_memory, disk_needed, memory_needed
 from .clip import Clip
 from .fingerprint import fingerprint, vae_identity
 from .folders import temp_file, unfinished_renders
-from .tell import tell
+from .sampling import done_of, percent_of
+from .tell import Countdown, tell, warn
 from .unfinished import UnfinishedRender, others
 from .video_sound import audio_sound
 from .video_writer import Sound, join_videos, write_video
@@ -90,8 +91,8 @@ class Rendering:
         if band.evaluations:
             self._say(f"An earlier try did {self._progress()}; this one goes on from there.")
         if left := others(self.unfinished.folder):
-            logging.warning("V-Express Render: %s", left)
-        self.before, self.started = band.evaluations, time.monotonic()
+            warn(left)
+        self.countdown = Countdown(band.evaluations_in_all, band.evaluations)
         self._save()  # which shows that the folder can be written
 
     def run(self, sound: Sound | None) -> Path:
@@ -137,9 +138,7 @@ class Rendering:
 
     def _after_window(self) -> None:
         band = self.clip.band
-        took = (time.monotonic() - self.started) / (band.evaluations - self.before)
-        left = in_words(took * (band.evaluations_in_all - band.evaluations))
-        tell(f"{self._progress()} done, about {left} left.")
+        tell(self.countdown.words(band.evaluations, done_of(band)))
         if time.monotonic() - self.saved > SAVE_SECONDS:
             self._save()
 
@@ -154,8 +153,7 @@ class Rendering:
         return [self.unfinished.part(number) for number in range(len(self.frames_of_parts))]
 
     def _progress(self) -> str:
-        band = self.clip.band
-        return f"{band.evaluations / band.evaluations_in_all:.0%}"
+        return percent_of(self.clip.band)
 
     def _say(self, text: str) -> None:
         logging.info("V-Express Render: %s", text)

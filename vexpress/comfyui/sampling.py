@@ -13,6 +13,7 @@ from ..wavefront import Band, spans
 from .context import context_of, require_vexpress
 from .ddim import exact_ddim
 from .memoryless import refuse_memory
+from .tell import Countdown
 from .wavefront import Wavefront
 
 NOISE_DTYPES = {"float32": torch.float32, "float16": torch.float16}
@@ -53,7 +54,7 @@ def sample(
     require_vexpress(model)
     if sampler is None and sigmas is None and "noise_mask" not in latent:
         refuse_memory(model, positive, negative)
-        sampler = Wavefront(Band(spans(len(latent["samples"]), *context_of(model)), steps))
+        sampler = told_wavefront(Band(spans(len(latent["samples"]), *context_of(model)), steps))
     sigmas = trailing_sigmas(model, steps) if sigmas is None else sigmas
     noise = comfy.sample.prepare_noise(latent["samples"], seed, latent.get("batch_index"))
     samples = comfy.sample.sample_custom(
@@ -71,3 +72,17 @@ def sample(
         seed=seed,
     )
     return {**latent, "samples": samples}
+
+
+def told_wavefront(band: Band) -> Wavefront:
+    """One that says on the node how far it has come."""
+    countdown = Countdown(band.evaluations_in_all)
+    return Wavefront(band, after_window=lambda: countdown.tell(band.evaluations, done_of(band)))
+
+
+def done_of(band: Band) -> str:
+    return f"{percent_of(band)} done, {band.finished} of {band.num_frames} frames finished"
+
+
+def percent_of(band: Band) -> str:
+    return f"{band.evaluations / band.evaluations_in_all:.0%}"

@@ -1,6 +1,5 @@
 """What a render keeps on disk while it runs, so that the same job, queued again, goes on where it ended."""
 
-import logging
 import os
 import shutil
 import time
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from ..estimate import in_bytes
 from .disk import said_in_a_sentence
+from .tell import warn
 
 STATE = "state.safetensors"
 
@@ -39,11 +39,11 @@ class UnfinishedRender:
         except FileNotFoundError:
             return {}
         except SafetensorError:
-            logging.warning("%s is damaged: the render starts anew.", self.folder / STATE)
+            warn(f"{self.folder / STATE} is damaged: the render starts anew.")
             return {}
         if all(self.part(number).is_file() for number in range(len(state["parts"]))):
             return state
-        logging.warning("%s lacks a part of the video: the render starts anew.", self.folder)
+        warn(f"{self.folder} lacks a part of the video: the render starts anew.")
         return {}
 
     def save(self, state: dict[str, Tensor]) -> None:

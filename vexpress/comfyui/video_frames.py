@@ -1,9 +1,10 @@
 """The pictures of a VIDEO, one at a time, so that memory does not grow with its length."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TypeVar
 
 import av
 import comfy.model_management
@@ -12,6 +13,10 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 from comfy_api.latest import Input
 from numpy import ndarray
+
+from .tell import Countdown
+
+Frame = TypeVar("Frame")
 
 # SWS_BICUBIC | SWS_FULL_CHR_H_INT | SWS_ACCURATE_RND: PyAV names the second only from 18.0 on, ComfyUI takes 16.0
 EXACT = 0x4 | 0x2000 | 0x40000
@@ -56,13 +61,14 @@ def video_frames(video: Input.Video) -> VideoFrames:
     return VideoFrames(video, fps, width, height, max(round(_seconds(video, fps) * fps), 1))
 
 
-def with_progress(frames: VideoFrames) -> Iterator[ndarray]:
-    """Shows the progress on the node that reads them; Cancel stops between two frames."""
-    progress = comfy.utils.ProgressBar(frames.count)
-    for picture in frames:
+def with_progress(frames: Iterable[Frame], count: int) -> Iterator[Frame]:
+    """Shows the progress on the node that works on them; Cancel stops between two frames."""
+    progress, countdown = comfy.utils.ProgressBar(count), Countdown(count)
+    for done, frame in enumerate(frames, start=1):
         comfy.model_management.throw_exception_if_processing_interrupted()
-        yield picture
+        yield frame
         progress.update(1)
+        countdown.tell(done, f"{done} of {count} frames")
 
 
 def _seconds(video: Input.Video, fps: Fraction) -> float:

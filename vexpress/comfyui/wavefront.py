@@ -66,6 +66,7 @@ class Wavefront(comfy.samplers.Sampler):
     ):
         """noise: where the clip's comes from if not from the call, which then has the shape of one window only"""
         self.band, self.noise, self.after_window = band, noise, after_window
+        self.foremost = False  # whether the window in hand is the first that is not finished
         self.emit = emit or band.num_frames
 
     def sample(
@@ -99,6 +100,7 @@ class Wavefront(comfy.samplers.Sampler):
             return denoised, window.partials
 
         def advance(step: int, frames: Tensor, denoised: Tensor) -> Tensor:
+            self.foremost = band.rows[step].window == band.rows[-2].window
             if callback is not None:
                 callback(band.evaluations, denoised, frames, band.evaluations_in_all)
             return ddim_step(frames, denoised, sigmas[step], sigmas[step + 1])
