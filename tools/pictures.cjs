@@ -9,7 +9,8 @@ const LINE = 30; // a node's title
 const RUN_MS = 900000;
 const NOTHING_BUT_THE_GRAPH = `
   body * { visibility: hidden !important }
-  #graph-canvas, .dom-widget, .dom-widget * { visibility: visible !important }`;
+  #graph-canvas, .dom-widget, .dom-widget * { visibility: visible !important }
+  video::-webkit-media-controls { display: none !important }`;
 
 async function take({ name, workflow, api }, frontend) {
   const { page } = frontend;
@@ -18,7 +19,7 @@ async function take({ name, workflow, api }, frontend) {
   await frontend.settle();
   const problem = await run(page);
   await frontend.settle();
-  if (api) await page.evaluate(() => app.graph.arrange(100)); // by now nodes are as large as what they show
+  if (api) await page.evaluate(inARow); // by now nodes are as large as what they show
   await frame(page);
   await seekVideos(page, task.moment);
   await page.screenshot({ path: `${task.pictures}/${name}.png`, style: NOTHING_BUT_THE_GRAPH });
@@ -69,6 +70,7 @@ function source(prompt, { class_type, inputs }) {
   if (inputs.image && !Array.isArray(inputs.image)) return inputs.image;
   if (inputs.file) return inputs.file;
   const link = ["landmarks", "image", "images", "video"].map((name) => inputs[name]).find(Array.isArray);
+  if (!link) return "made here";
   return source(prompt, prompt[link[0]]) + (class_type === "Video Slice" ? ".slice" : "");
 }
 
@@ -76,14 +78,19 @@ function source(prompt, { class_type, inputs }) {
 async function run(page) {
   await page.evaluate((settings) => {
     const nodes = (graph) => graph.nodes.flatMap((node) => [node, ...(node.subgraph ? nodes(node.subgraph) : [])]);
+    const BYPASS = 4;
     window.before = [];
     for (const node of nodes(app.graph))
       for (const widget of node.widgets ?? []) {
         const value = settings[node.type]?.[widget.name];
         if (value === undefined) continue;
-        window.before.push([widget, widget.value]);
+        window.before.push([widget, "value", widget.value]);
         widget.value = value;
       }
+    for (const node of app.graph.nodes.filter(({ type }) => !LiteGraph.registered_node_types[type])) {
+      window.before.push([node, "mode", node.mode]);
+      node.mode = BYPASS; // the pack it comes from is not here
+    }
     window.ended = new Promise((resolve) => {
       app.api.addEventListener("execution_success", () => resolve(null), { once: true });
       app.api.addEventListener("execution_error", ({ detail }) => resolve(detail.exception_message), { once: true });
@@ -93,9 +100,17 @@ async function run(page) {
   await page.evaluate(() => void app.queuePrompt(0, 1));
   const answer = await sent.catch(() => null);
   if (!answer?.ok()) return answer ? await answer.text() : "The frontend did not send it.";
-  await page.evaluate(() => window.before.forEach(([widget, value]) => (widget.value = value)));
+  await page.evaluate(() => window.before.forEach(([owner, key, value]) => (owner[key] = value)));
   page.setDefaultTimeout(RUN_MS);
   return page.evaluate(() => window.ended);
+}
+
+function inARow() {
+  let x = 0;
+  for (const node of app.graph.nodes) {
+    node.pos = [x, 0];
+    x += node.size[0] + 100;
+  }
 }
 
 async function seekVideos(page, moment) {
@@ -104,7 +119,6 @@ async function seekVideos(page, moment) {
   );
   await page.evaluate(async (moment) => {
     for (const video of document.querySelectorAll(".dom-widget video[src]")) {
-      video.controls = false;
       const sought = new Promise((done) => video.addEventListener("seeked", done, { once: true }));
       video.currentTime = Math.min(moment, video.duration / 2);
       await sought;

@@ -227,7 +227,8 @@ def thumbnail(name: str, taken: Taken, server: Server) -> Image.Image:
     sources = [first_frame(EXAMPLES / file) for file in sources_of(name)]
     card.paste(square(sources[0], side), (0, 0))
     if len(sources) > 1:
-        card.paste(square(sources[1], side // 2), (side // 2, side - side // 2))
+        inset = round(0.4 * side)
+        card.paste(square(sources[1], inset), (side - inset, side - inset))
     if taken.videos:
         made = frame_at(saved_video(taken.videos[-1], server), MOMENT)
         card.paste(square(made, side), (CARD - side, 0))
