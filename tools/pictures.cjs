@@ -6,7 +6,6 @@ const { Frontend } = require("frontend.cjs");
 const task = JSON.parse(fs.readFileSync(0, "utf8"));
 const MARGIN = 24; // around the graph
 const LINE = 30; // a node's title
-const RUN_MS = 900000;
 const NOTHING_BUT_THE_GRAPH = `
   body * { visibility: hidden !important }
   #graph-canvas, .dom-widget, .dom-widget * { visibility: visible !important }
@@ -99,9 +98,8 @@ async function run(page) {
   const sent = page.waitForResponse((response) => response.url().endsWith("/prompt"), { timeout: 10000 });
   await page.evaluate(() => void app.queuePrompt(0, 1));
   const answer = await sent.catch(() => null);
-  if (!answer?.ok()) return answer ? await answer.text() : "The frontend did not send it.";
   await page.evaluate(() => window.before.forEach(([owner, key, value]) => (owner[key] = value)));
-  page.setDefaultTimeout(RUN_MS);
+  if (!answer?.ok()) return answer ? await answer.text() : "The frontend did not send it.";
   return page.evaluate(() => window.ended);
 }
 
@@ -128,7 +126,7 @@ async function seekVideos(page, moment) {
   await page.waitForTimeout(500);
 }
 
-/** By type, the box of each node in the picture: x, y, width, height; the same of the videos and their files. */
+/** By type, the box of each node in the picture: x, y, width, height; the same of saved videos. */
 function places() {
   const { ds } = app.canvas;
   const nodes = {};
@@ -136,9 +134,10 @@ function places() {
     const [x, y] = ds.convertOffsetToCanvas([pos[0], pos[1] - 30]);
     (nodes[type] ??= []).push([x, y, size[0] * ds.scale, (size[1] + 30) * ds.scale]);
   }
-  const videos = [...document.querySelectorAll(".dom-widget video[src]")].map((video) => {
+  const saved = [...document.querySelectorAll(".dom-widget video[src*='type=output']")];
+  const videos = saved.map((video) => {
     const { x, y, width, height } = video.getBoundingClientRect();
-    return { src: video.src, box: [x, y, width, height], shape: [video.videoWidth, video.videoHeight] };
+    return { src: video.src, box: [x, y, width, height] };
   });
   return { nodes, videos, scale: ds.scale };
 }
