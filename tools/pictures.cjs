@@ -79,9 +79,10 @@ async function run(page) {
     const nodes = (graph) => graph.nodes.flatMap((node) => [node, ...(node.subgraph ? nodes(node.subgraph) : [])]);
     const BYPASS = 4;
     window.before = [];
+    const all = Object.assign({}, ...Object.values(settings));
     for (const node of nodes(app.graph))
       for (const widget of node.widgets ?? []) {
-        const value = settings[node.type]?.[widget.name];
+        const value = (node.subgraph ? all : settings[node.type])?.[widget.name];
         if (value === undefined) continue;
         window.before.push([widget, "value", widget.value]);
         widget.value = value;
