@@ -13,6 +13,7 @@ const NOTHING_BUT_THE_GRAPH = `
 
 async function take({ name, workflow, api }, frontend) {
   const { page } = frontend;
+  await forgetEarlierRuns();
   await page.route("**/prompt", (route) => route.continue({ postData: detected(route.request().postDataJSON()) }));
   await (api ? page.evaluate((prompt) => app.loadApiJson(prompt, "nodes"), api) : frontend.load(workflow));
   await frontend.settle();
@@ -20,9 +21,16 @@ async function take({ name, workflow, api }, frontend) {
   await frontend.settle();
   if (api) await page.evaluate(inARow); // by now nodes are as large as what they show
   await frame(page);
+  await loadPictures(page);
   await seekVideos(page, task.moment);
   await page.screenshot({ path: `${task.pictures}/${name}.png`, style: NOTHING_BUT_THE_GRAPH });
   return { problem, ...(await page.evaluate(places)) };
+}
+
+/** What ComfyUI has in its cache is not run again, and shows no chart. */
+async function forgetEarlierRuns() {
+  const body = JSON.stringify({ free_memory: true });
+  await fetch(`${task.url}/free`, { method: "POST", headers: { "Content-Type": "application/json" }, body });
 }
 
 /** Fits the graph into a viewport of its own shape. */
@@ -112,10 +120,19 @@ function inARow() {
   }
 }
 
+/** Waits until every node shows the pictures or the video that it gave. */
+async function loadPictures(page) {
+  await page.waitForFunction(() => {
+    app.canvas.setDirty(true, true); // the frontend loads what it draws
+    return app.graph.nodes.every((node) => {
+      if (!app.nodeOutputs[node.id]?.images?.length) return true;
+      const videos = (node.widgets ?? []).map((widget) => widget.element?.querySelector?.("video")).filter(Boolean);
+      return node.imgs?.every((image) => image.naturalWidth) || videos.some((video) => video.readyState > 1);
+    });
+  });
+}
+
 async function seekVideos(page, moment) {
-  await page.waitForFunction(() =>
-    [...document.querySelectorAll(".dom-widget video")].every((video) => !video.src || video.readyState > 1),
-  );
   await page.evaluate(async (moment) => {
     for (const video of document.querySelectorAll(".dom-widget video[src]")) {
       const sought = new Promise((done) => video.addEventListener("seeked", done, { once: true }));

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import av
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 
 from ..vexpress.kps import Kps
 from ..vexpress.kps_files import save_kps
@@ -40,7 +40,7 @@ IN_DOCS = (STANDARD, "driving_video", "any_photo_crop_and_paste")  # docs/<name>
 FRAMES = 24
 MOMENT = 0.35  # seconds; the mouth is open
 GRAPH_WIDTH, SHARPNESS = 1600, 1.5
-CARD, TILE, BACKGROUND = 512, 236, (24, 24, 24)
+CARD, TILE, GAP, BACKGROUND = 512, 236, 8, (24, 24, 24)
 AROUND_NODE, NODE_BYTES = 24, 15_000
 MOVING_WIDTH, MOVING_FPS = 860, 15
 
@@ -220,21 +220,20 @@ def write_node(taken: Taken, node: str, path: Path) -> None:
 def thumbnail(name: str, taken: Taken, server: Server) -> Image.Image:
     """A square card: what goes in, what comes out, and the graph between them."""
     card = Image.new("RGB", (CARD, CARD), BACKGROUND)
-    graph = taken.graph.resize((CARD, round(CARD * taken.graph.height / taken.graph.width)), Image.LANCZOS)
-    card.paste(graph, (0, CARD - graph.height))
-    side = min(CARD - graph.height, TILE)
-    gap = CARD - 2 * side
+    graph = ImageOps.contain(taken.graph, (CARD, CARD - TILE - GAP), Image.LANCZOS)
+    card.paste(graph, ((CARD - graph.width) // 2, (CARD + TILE + GAP - graph.height) // 2))
     sources = [first_frame(EXAMPLES / file) for file in sources_of(name)]
-    card.paste(square(sources[0], side), (0, 0))
+    card.paste(square(sources[0], TILE), (0, 0))
     if len(sources) > 1:
-        inset = round(0.4 * side)
-        card.paste(square(sources[1], inset), (side - inset, side - inset))
+        inset = round(0.4 * TILE)
+        card.paste(square(sources[1], inset), (TILE - inset, TILE - inset))
     if taken.videos:
         made = frame_at(saved_video(taken.videos[-1], server), MOMENT)
-        card.paste(square(made, side), (CARD - side, 0))
-    x, y = CARD / 2, side / 2
-    r = gap / 4
-    ImageDraw.Draw(card).polygon([(x - r, y - 1.6 * r), (x + r, y), (x - r, y + 1.6 * r)], (235, 235, 235))
+        card.paste(square(made, TILE), (CARD - TILE, 0))
+        x, y, r = CARD / 2, TILE / 2, CARD / 2 - TILE - GAP
+        ImageDraw.Draw(card).polygon(
+            [(x - r, y - 1.6 * r), (x + r, y), (x - r, y + 1.6 * r)], (235, 235, 235)
+        )
     return card
 
 
@@ -244,15 +243,17 @@ def sources_of(name: str) -> list[str]:
 
 
 def square(picture: Image.Image, side: int) -> Image.Image:
-    """Its middle, or where the person of the example photo is."""
+    """Its middle, or where the person of the example photo is; all of a picture of two."""
     width, height = picture.size
-    edge = min(width, height)
-    left = (
-        min(max(PERSON.at[0] / WIDTH * width - edge / 2, 0), width - edge)
-        if width == 1.5 * height
-        else (width - edge) / 2
-    )
-    return picture.crop((left, 0, left + edge, edge)).resize((side, side), Image.LANCZOS)
+    if width >= 2 * height:
+        return ImageOps.pad(picture, (side, side), Image.LANCZOS, BACKGROUND)
+    centre = PERSON.at[0] / WIDTH if width * HEIGHT == height * WIDTH else 0.5
+    return ImageOps.fit(picture, (side, side), Image.LANCZOS, centering=(_shift(centre, height / width), 0.5))
+
+
+def _shift(centre: float, part: float) -> float:
+    """How far right a window over a part of the width goes, 0..1, to have its middle at the centre."""
+    return 0.5 if part >= 1 else min(max((centre - part / 2) / (1 - part), 0.0), 1.0)
 
 
 def first_frame(path: Path) -> Image.Image:
