@@ -7,6 +7,7 @@ Everything a developer runs, from a bare Python:
     python dev.py bench     speed and memory of the full-size networks
     python dev.py faces     OUT.png: some of the drawn people that tiny models learn from
     python dev.py templates workflows/*.json and subgraphs/*.json, from tools/templates
+    python dev.py pictures  [NAMES]: the pictures of workflows, help pages and README, in the real frontend
     python dev.py prepare   training data from a folder of videos of people who talk
     python dev.py train     one stage of training, as a JSON file says
     python dev.py talker    DIR: teach the tiny talker, which the demo runs, from nothing (hours);
@@ -197,7 +198,7 @@ def environ(comfyui: Path) -> dict[str, str]:
 
 
 COMMANDS = (
-    *("demo", "convert", "bench", "faces", "templates", "prepare", "train"),
+    *("demo", "convert", "bench", "faces", "templates", "pictures", "prepare", "train"),
     *("talker", "talker_score", "ablation", "evaluate", "locales"),
 )
 

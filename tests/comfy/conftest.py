@@ -9,6 +9,10 @@ from pathlib import Path
 import pytest
 
 COMFYUI_PATH = os.environ.get("COMFYUI_PATH")
+cache = Path(
+    os.environ.get("V_EXPRESS_CACHE") or Path(tempfile.gettempdir()) / "v-express"
+)  # kept afterwards
+screenshots = Path(os.environ.get("V_EXPRESS_SCREENSHOTS") or cache / "screenshots")
 
 if COMFYUI_PATH:
     sys.path.insert(0, COMFYUI_PATH)
@@ -33,6 +37,11 @@ def pytest_runtest_makereport(item, call):
     if report.skipped and os.environ.get("CI") and "browser" in item.fixturenames:
         report.outcome, report.longrepr = "failed", f"{report.longrepr[-1]}, but CI is set."
     return report
+
+
+def pytest_terminal_summary(terminalreporter):
+    if any("test_browser.py" in report.nodeid for report in terminalreporter.getreports("passed")):
+        terminalreporter.write_line(f"Screenshots of the frontend: {screenshots}")
 
 
 @pytest.fixture(autouse=True)
@@ -105,3 +114,14 @@ def server(tmp_path_factory):
     shutil.copytree(ROOT / "example_inputs", folder / "input")
     with comfy_server(Path(COMFYUI_PATH), folder) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def browser() -> tuple[str, Path]:
+    """Chromium, and the folder of node modules that drives it."""
+    from pack.tools.browser import BrowserMissing, ensure_playwright, find_chromium
+
+    try:
+        return find_chromium(), ensure_playwright(cache)
+    except BrowserMissing as missing:
+        pytest.skip(str(missing))

@@ -6,14 +6,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from test_workflows import ROOT, browser, playwright, read, shortened  # noqa: F401 (two are fixtures)
+from test_workflows import ROOT, read, shortened
 
 FRAMES = 14
 KPS_COLOUR = "#26b8a5"
 
 
 @pytest.fixture(scope="module", params=["classic", "vue"])
-def seen(request, server, browser, playwright, tmp_path_factory) -> dict:  # noqa: F811
+def seen(request, server, browser, tmp_path_factory) -> dict:
     """What is found while a workflow runs twice, and then in a subgraph."""
     workflow = shortened(read(ROOT / "workflows" / "portrait_and_voice.json"))
     widgets = {node["type"]: node.get("widgets_values") for node in workflow["nodes"]}
@@ -22,8 +22,9 @@ def seen(request, server, browser, playwright, tmp_path_factory) -> dict:  # noq
     path = tmp_path_factory.mktemp("preview") / "workflow.json"
     path.write_text(json.dumps(workflow), "utf-8")
     script = Path(__file__).with_name("watch_preview.cjs")
+    chromium, playwright = browser
     done = subprocess.run(
-        ["node", script, server.url, browser, request.param, path],
+        ["node", script, server.url, chromium, request.param, path],
         env=os.environ | {"NODE_PATH": str(playwright)},
         capture_output=True,
         text=True,

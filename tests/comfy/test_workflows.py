@@ -1,9 +1,8 @@
-"""The shipped workflows: on a real server, from a shell, and in the real frontend."""
+"""The shipped workflows: on a real server and from a shell; test_browser.py opens them in the frontend."""
 
 import itertools
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -40,7 +39,6 @@ MADE = {
     "two_people": Made(1024, 512),
     "upscale_and_interpolate": Made(2 * SIZE, 2 * SIZE, 2 * FRAMES - 1, 60),
 }
-PLAYWRIGHT = "playwright-core@1.65.1"
 
 each_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 portrait_workflows = pytest.mark.parametrize(
@@ -77,9 +75,7 @@ def shortened(workflow: dict) -> dict:
         elif kind == "Video Slice":
             values[1] = FRAMES / 30
         elif kind == "VExpressKpsFromLandmarks":
-            values[values.index(10) + 1] = (
-                0  # the stand-in sees one face in every picture, so there is no second
-            )
+            values[values.index(10) + 1] = 0  # the stand-in sees one face in every picture: no second
         elif kind in SAMPLERS:
             values[values.index(25)] = STEPS
         elif kind in instances:
@@ -203,72 +199,3 @@ def test_comfyui_lists_the_workflows_as_templates_with_pictures(server):
     (listed,) = (names for pack, names in server.get("/workflow_templates").items() if pack == PACK_NAME)
     assert sorted(listed) == [path.stem for path in WORKFLOWS]
     assert all(path.with_suffix(".jpg").exists() for path in WORKFLOWS)
-
-
-@pytest.fixture(scope="session")
-def playwright(tmp_path_factory) -> Path:
-    """A node_modules folder with playwright-core."""
-    if not shutil.which("npm"):
-        pytest.skip("npm is not installed")
-    folder = tmp_path_factory.mktemp("playwright")
-    install = [
-        shutil.which("npm"),
-        "install",
-        "--silent",
-        "--no-audit",
-        "--no-fund",
-        "--prefix",
-        folder,
-        PLAYWRIGHT,
-    ]
-    if subprocess.run(install, capture_output=True).returncode:
-        pytest.skip(f"npm could not install {PLAYWRIGHT}")
-    return folder / "node_modules"
-
-
-@pytest.fixture(scope="session")
-def browser() -> str:
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = next(filter(None, map(shutil.which, names)), None)
-    return found or pytest.skip("Chromium is not installed")
-
-
-@pytest.fixture(scope="session")
-def opened(server, browser, playwright) -> dict[str, dict]:
-    """What the frontend makes of each workflow."""
-    script = Path(__file__).with_name("open_workflows.cjs")
-    done = subprocess.run(
-        ["node", script, server.url, browser, *sorted(WORKFLOWS, key=third_party)],
-        env=os.environ | {"NODE_PATH": str(playwright)},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-def third_party(path: Path) -> list[str]:
-    """Nodes of another pack; what the frontend says of them stays in sight, so those workflows come last."""
-    return [kind for kind in types(path) if kind in FACE_RESTORER]
-
-
-@each_workflow
-def test_a_workflow_opens_in_the_frontend(server, opened, path):
-    seen = opened[str(path)]
-    assert sorted(seen["nodes"]) == types(path)
-    assert sorted(seen["missing"]) == third_party(path)
-    expected = without_the_face_restorer(prompt_of(read(path), server))
-    if third_party(path):
-        assert seen["complaints"] == ["Missing Node Packs"]
-        assert all(kind in " ".join(seen["errors"]) for kind in third_party(path))
-        assert len(seen["errors"]) == len(third_party(path))
-    else:
-        assert (seen["complaints"], seen["errors"]) == ([], [])
-        assert inputs_of(seen["prompt"]) == inputs_of(expected)
-
-
-def inputs_of(prompt: dict) -> dict:
-    for node in prompt.values():
-        node["inputs"].pop("video-preview", None)  # the frontend's own, which the server does not ask for
-    return {node_id: (node["class_type"], node["inputs"]) for node_id, node in prompt.items()}
