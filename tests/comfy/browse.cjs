@@ -121,7 +121,7 @@ async function search(frontend, page, words, name) {
   await page.locator("[role=listbox]").waitFor({ state: "hidden" });
   await page.mouse.click(width / 2, height / 2); // until then the node hangs on the mouse
   await page.waitForFunction(() => app.graph.nodes.length);
-  return { found, added: await page.evaluate(() => app.graph.nodes.map((node) => node.type)) };
+  return { found, added: await page.evaluate(() => app.graph.nodes.map((node) => node.title)) };
 }
 
 /** The page that the info button of a selected V-Express Sampler shows. */
