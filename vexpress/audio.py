@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 
 import torchaudio
 from torch import Tensor
@@ -11,6 +12,8 @@ SAMPLE_RATE = 16000  # Hz, what wav2vec2 was trained on
 SHORTEST_VOICE = 0.025  # seconds: 400 samples, the receptive field of one wav2vec2 feature
 FEATURES_PER_FRAME = 2  # audio features, after they are stretched to the frames
 PAD_FRAMES = 2  # frames heard before and after one's own
+LOUDEST = 1e9  # far beyond any recording's full scale, and its square is still a float32
+LONGEST_RATIO = 1000  # of two sample rates; 44.1 to 16 kHz is 441 to 160
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +38,8 @@ def check_voice(waveform: Tensor, sample_rate: int) -> None:
 
     waveform: (1, C, N) samples
     """
+    if waveform.ndim != 3:
+        raise ValueError(f"audio has the shape {tuple(waveform.shape)}, not (1, channels, samples).")
     if sample_rate <= 0:
         raise ValueError(f"audio has a sample rate of {sample_rate} Hz; it must be positive.")
     if waveform.shape[0] != 1:
@@ -44,6 +49,8 @@ def check_voice(waveform: Tensor, sample_rate: int) -> None:
         raise ValueError(f"audio lasts {seconds:.4f} s; the shortest voice is {SHORTEST_VOICE} s.")
     if not waveform.isfinite().all():
         raise ValueError("audio holds NaN or infinite samples; all must be finite numbers.")
+    if (loudest := waveform.abs().max().item()) > LOUDEST:
+        raise ValueError(f"audio has samples as large as {loudest:.0e}; they must lie between -1 and 1.")
 
 
 def voice_frames(waveform: Tensor, sample_rate: int, fps: float, frames: int = 0) -> int:
@@ -71,9 +78,20 @@ def prepare_waveform(waveform: Tensor, sample_rate: int, frames: int, fps: float
     returns:  (N,) N = 16000 samples for each second of the clip; silence where the voice is shorter
     """
     mono = waveform[0].float().mean(dim=0)
-    mono = torchaudio.functional.resample(mono, sample_rate, SAMPLE_RATE)
+    mono = resampled(mono, sample_rate, SAMPLE_RATE)
     mono = F.pad(mono, (0, _samples(frames, fps) - len(mono)))  # a negative pad cuts
     return (mono - mono.mean()) / (mono.var(correction=0) + 1e-7).sqrt()
+
+
+def resampled(sound: Tensor, sample_rate: int, target: int) -> Tensor:
+    """Sound at another rate; one that has little in common with it is taken for one that is a millionth off.
+
+    sound: (..., N) float samples
+    """
+    ratio = Fraction(sample_rate) / target
+    if ratio.denominator * ratio.numerator > LONGEST_RATIO**2:  # filters of gigabytes: 22254 Hz is 11127 to 8000
+        ratio = ratio.limit_denominator(LONGEST_RATIO)
+    return torchaudio.functional.resample(sound, ratio.numerator, ratio.denominator)
 
 
 def frame_features(features: Tensor, num_frames: int, pad_frames: int = PAD_FRAMES) -> Tensor:

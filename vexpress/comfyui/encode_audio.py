@@ -3,7 +3,11 @@
 from torch import Tensor
 
 from ..audio import SAMPLE_RATE, AudioTokens, frame_features, prepare_waveform, voice_frames
+from ..finite import require_finite
 from .audio_projection import AudioProjection
+
+
+MAKES_NAN = " makes NaN of the voice: load its file anew if it may be damaged."
 
 
 def encode_audio(
@@ -20,7 +24,10 @@ def encode_audio(
     voice = prepare_waveform(waveform, sample_rate, frames, fps)
     features = encoder.encode_audio(voice[None, None], SAMPLE_RATE)["encoded_audio"][0]
     _check_width(features, projection.config.feature_width)
-    return AudioTokens(projection.encode(frame_features(features, frames)), fps)
+    require_finite(features, f"audio_encoder{MAKES_NAN} Load V-Express Audio Encoder loads it in full precision.")
+    tokens = projection.encode(frame_features(features, frames))
+    require_finite(tokens, f"audio_projection{MAKES_NAN}")
+    return AudioTokens(tokens, fps)
 
 
 def _check_width(features: Tensor, width: int) -> None:
