@@ -53,6 +53,13 @@ def check_voice(waveform: Tensor, sample_rate: int) -> None:
         raise ValueError(f"audio has samples as large as {loudest:.0e}; they must lie between -1 and 1.")
 
 
+def voice_of(audio: dict | None) -> tuple[Tensor, int]:
+    """Waveform (1, C, N) and sample rate of an AUDIO; a video without sound has none."""
+    if audio is None:
+        raise ValueError("audio is empty: the video that it comes from has no sound.")
+    return audio["waveform"], audio["sample_rate"]
+
+
 def voice_frames(waveform: Tensor, sample_rate: int, fps: float, frames: int = 0) -> int:
     """Number of video frames for a voice: `frames` if given, else as many as cover it.
 

@@ -4,7 +4,6 @@ from dataclasses import replace
 from enum import Enum
 
 import torch
-from scipy.signal import savgol_filter
 from torch import Tensor
 
 from .kps import Kps

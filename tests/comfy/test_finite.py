@@ -37,12 +37,12 @@ def output(tmp_path, monkeypatch):
     return tmp_path
 
 
-def loud_from(frame: int, portrait) -> tuple:
+def loud_from(frame: int, portrait, frames: int = FRAMES) -> tuple:
     """Conditions whose last voice tokens are finite and overflow in the first product that they are in."""
-    tokens = torch.randn(FRAMES, 5, 32, generator=torch.Generator().manual_seed(1))
+    tokens = torch.randn(frames, 5, 32, generator=torch.Generator().manual_seed(1))
     tokens[frame:] *= torch.finfo(torch.float32).max / 10
     assert tokens.isfinite().all()
-    return clip(portrait, FRAMES, tokens)
+    return clip(portrait, frames, tokens)
 
 
 def ours(model, conditions):
@@ -90,12 +90,12 @@ def test_the_step_is_that_of_the_noise_level(run, step, short_windows, small_por
 
 def test_what_is_finished_before_an_overflow_is_kept_as_a_video(short_windows, small_portrait, caplog, output):
     caplog.set_level(logging.INFO)
-    conditions = loud_from(14, small_portrait)
-    with pytest.raises(FloatingPointError, match=r"^Window 4 \(frames 9 to 14\)"):
+    conditions = loud_from(25, small_portrait, 26)
+    with pytest.raises(FloatingPointError, match=r"^Window 6 \(frames 20 to 25\)"):
         Render.execute(short_windows, *conditions, GreyVAE(), 25.0, 1, STEPS, 2.0, False)
-    kept = re.search(r"The first 4 frames are in (\S+)\.", caplog.text)[1]
+    kept = re.search(r"The first 12 frames are in (\S+)\.", caplog.text)[1]
     with av.open(str(output.parent / kept)) as video:
-        assert sum(1 for _ in video.decode(video=0)) == 4
+        assert sum(1 for _ in video.decode(video=0)) == 12
 
 
 @pytest.fixture(scope="module")
@@ -121,8 +121,7 @@ def test_what_overflows_half_precision_is_well_in_others(dtype, halves, small_po
 
 def test_a_model_that_overflows_half_precision_says_so(halves, small_portrait):
     model = set_context(tiny_model(halves, weight_dtype=torch.float16), LENGTH, OVERLAP)
-    if model.model.get_dtype_inference() != torch.float16:
-        model.model.manual_cast_dtype = torch.float16
+    assert model.model.get_dtype_inference() == torch.float16
     with pytest.raises(FloatingPointError, match=r"^Window 1 .* step 1 of 3: .*--bf16-unet or --fp32-unet"):
         ours(model, clip(small_portrait, 9))
 

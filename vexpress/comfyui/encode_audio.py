@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from ..audio import SAMPLE_RATE, AudioTokens, frame_features, prepare_waveform, voice_frames
+from ..audio import SAMPLE_RATE, AudioTokens, frame_features, prepare_waveform, voice_frames, voice_of
 from ..finite import require_finite
 from .audio_projection import AudioProjection
 
@@ -11,7 +11,7 @@ MAKES_NAN = " makes NaN of the voice: load its file anew if it may be damaged."
 
 
 def encode_audio(
-    encoder, projection: AudioProjection, audio: dict, fps: float, frames: int = 0
+    encoder, projection: AudioProjection, audio: dict | None, fps: float, frames: int = 0
 ) -> AudioTokens:
     """Audio tokens for every frame of a clip.
 
@@ -19,7 +19,7 @@ def encode_audio(
     audio:   AUDIO, one clip
     frames:  length of the clip, 0 = as long as the audio
     """
-    waveform, sample_rate = audio["waveform"], audio["sample_rate"]
+    waveform, sample_rate = voice_of(audio)
     frames = voice_frames(waveform, sample_rate, fps, frames)
     voice = prepare_waveform(waveform, sample_rate, frames, fps)
     features = encoder.encode_audio(voice[None, None], SAMPLE_RATE)["encoded_audio"][0]
