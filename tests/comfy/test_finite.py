@@ -10,7 +10,7 @@ import nodes as core
 import pytest
 import torch
 from golden_weights import golden_shapes, golden_state_dict
-from models import PARTS, GreyVAE, tiny_model, tiny_reference_net, write_checkpoints
+from models import PARTS, GreyVAE, relative_error, tiny_model, tiny_reference_net, write_checkpoints
 from pack.nodes.audio import EncodeAudio
 from pack.nodes.conditioning import EncodeReference
 from pack.nodes.render import Render
@@ -113,15 +113,28 @@ def halves(tmp_path_factory):
     return folder
 
 
+def in_precision(dtype: torch.dtype, checkpoints):
+    """The MODEL as a GPU runs it: on the CPU ComfyUI itself would compute in fp32."""
+    model = set_context(tiny_model(checkpoints, weight_dtype=dtype), LENGTH, OVERLAP)
+    model.model.manual_cast_dtype = dtype
+    return model
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_what_overflows_half_precision_is_well_in_others(dtype, halves, small_portrait):
-    model = set_context(tiny_model(halves, weight_dtype=dtype), LENGTH, OVERLAP)
-    ours(model, clip(small_portrait, 9))
+    ours(in_precision(dtype, halves), clip(small_portrait, 9))
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float16, 0.01), (torch.bfloat16, 0.08)])
+def test_half_precision_is_near_full_precision(dtype, tolerance, checkpoints, short_windows, small_portrait):
+    conditions = clip(small_portrait, 3)
+    (exact,) = Sampler.execute(short_windows, *conditions, 5, 1, 1.0).args
+    (half,) = Sampler.execute(in_precision(dtype, checkpoints), *conditions, 5, 1, 1.0).args
+    assert 0 < relative_error(half["samples"], exact["samples"]) < tolerance
 
 
 def test_a_model_that_overflows_half_precision_says_so(halves, small_portrait):
-    model = set_context(tiny_model(halves, weight_dtype=torch.float16), LENGTH, OVERLAP)
-    assert model.model.get_dtype_inference() == torch.float16
+    model = in_precision(torch.float16, halves)
     with pytest.raises(FloatingPointError, match=r"^Window 1 .* step 1 of 3: .*--bf16-unet or --fp32-unet"):
         ours(model, clip(small_portrait, 9))
 
