@@ -65,7 +65,9 @@ def test_silence_stays_silence():
 
 @pytest.mark.parametrize("sample_rate", [16000, 44100])
 @pytest.mark.parametrize(
-    "loudness", [1e-44, 1e-20, 1e-6, 1.0, 32768.0, 1e9], ids=["denormal", "tiny", "quiet", "full", "int16", "loudest"]
+    "loudness",
+    [1e-44, 1e-20, 1e-6, 1.0, 32768.0, 1e9],
+    ids=["denormal", "tiny", "quiet", "full", "int16", "loudest"],
 )
 def test_no_loudness_makes_nan(loudness, sample_rate):
     noise = torch.randn(1, 2, sample_rate, generator=torch.Generator().manual_seed(0)).clamp(-1, 1)
@@ -150,7 +152,11 @@ def test_one_frame_of_half_precision_features():
         (torch.zeros(1, 1, 16000), 0, "sample rate of 0 Hz; it must be positive"),
         (torch.zeros(1, 1, 1), 16000, "audio lasts 0.0001 s; the shortest voice is 0.025 s."),
         (torch.tensor([0.0, 1.0, torch.nan]).repeat(1, 2, 8000), 16000, "NaN or infinite"),
-        (torch.full((1, 1, 16000), 1e30), 16000, r"samples as large as 1e\+30; they must lie between -1 and 1"),
+        (
+            torch.full((1, 1, 16000), 1e30),
+            16000,
+            r"samples as large as 1e\+30; they must lie between -1 and 1",
+        ),
         (torch.zeros(2, 16000), 16000, r"shape \(2, 16000\), not \(1, channels, samples\)"),
     ],
 )

@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HEAVY = ("insightface", "onnxruntime", "onnx", "diffusers", "accelerate", "transformers", "kornia", "scipy.signal", "cv2")
+HEAVY = (
+    "insightface",
+    "onnxruntime",
+    "onnx",
+    "diffusers",
+    "accelerate",
+    "transformers",
+    "kornia",
+    "scipy.signal",
+    "cv2",
+)
 OPTIONAL = ("insightface", "onnxruntime", "diffusers", "accelerate", "kornia", "transformers")
 LOAD = """
 import asyncio, importlib.abc, importlib.util, json, sys, tempfile

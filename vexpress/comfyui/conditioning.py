@@ -13,10 +13,7 @@ from ..model.unet import AttentionWeights
 from .loader import LoadedReferenceNet
 from .model import CONDITION, Condition, Portrait
 
-
-NOT_SEEN = (
-    "reference_net makes NaN of the portrait: start ComfyUI with --fp32-unet, or load its file anew if it may be damaged."
-)
+NOT_SEEN = "reference_net makes NaN of the portrait: start ComfyUI with --fp32-unet, or load its file anew if it may be damaged."
 
 
 def encode_reference(
@@ -31,7 +28,9 @@ def encode_reference(
     latents = vae.encode(fit(image[..., :3], width, height))
     if tuple(latents.shape) != (1, 4, height // 8, width // 8):
         raise ValueError(f"vae gives latents of {tuple(latents.shape)}: connect a Stable Diffusion 1.5 VAE.")
-    require_finite(latents, "vae makes NaN of the portrait: load sd-vae-ft-mse, or start ComfyUI with --fp32-vae.")
+    require_finite(
+        latents, "vae makes NaN of the portrait: load sd-vae-ft-mse, or start ComfyUI with --fp32-vae."
+    )
     features = reference_net.reference_features(latents)
     for seen in features.values():
         require_finite(seen, NOT_SEEN)

@@ -6,7 +6,6 @@ from ..audio import SAMPLE_RATE, AudioTokens, frame_features, prepare_waveform, 
 from ..finite import require_finite
 from .audio_projection import AudioProjection
 
-
 MAKES_NAN = " makes NaN of the voice: load its file anew if it may be damaged."
 
 
@@ -24,7 +23,9 @@ def encode_audio(
     voice = prepare_waveform(waveform, sample_rate, frames, fps)
     features = encoder.encode_audio(voice[None, None], SAMPLE_RATE)["encoded_audio"][0]
     _check_width(features, projection.config.feature_width)
-    require_finite(features, f"audio_encoder{MAKES_NAN} Load V-Express Audio Encoder loads it in full precision.")
+    require_finite(
+        features, f"audio_encoder{MAKES_NAN} Load V-Express Audio Encoder loads it in full precision."
+    )
     tokens = projection.encode(frame_features(features, frames))
     require_finite(tokens, f"audio_projection{MAKES_NAN}")
     return AudioTokens(tokens, fps)

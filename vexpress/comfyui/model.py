@@ -139,7 +139,11 @@ def check_denoised(denoised: Tensor, sigma: Tensor, conds: int, options: dict) -
     if denoised.isfinite().all():
         return
     window, sigmas = options.get("context_window"), options["sample_sigmas"]
-    frames = range(len(denoised) // conds) if window is None else range(window.index_list[0], window.index_list[-1] + 1)
+    frames = (
+        range(len(denoised) // conds)
+        if window is None
+        else range(window.index_list[0], window.index_list[-1] + 1)
+    )
     number = getattr(window, "number", 1)
     step = int((sigmas.cpu() >= sigma.max().cpu()).sum())
     raise FloatingPointError(
