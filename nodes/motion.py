@@ -2,6 +2,7 @@
 
 from comfy_api.latest import io
 
+from ..vexpress.audio import voice_of
 from ..vexpress.comfyui.preview import kps_chart
 from ..vexpress.follow import Rest
 from ..vexpress.idle import idle
@@ -196,7 +197,7 @@ class IdleMotion(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, reference, audio: dict, frames: int, fps: float, amount: float, seed: int
+        cls, reference, audio: dict | None, frames: int, fps: float, amount: float, seed: int
     ) -> io.NodeOutput:
-        kps = idle(reference, audio["waveform"], audio["sample_rate"], fps, frames, amount, seed)
+        kps = idle(reference, *voice_of(audio), fps, frames, amount, seed)
         return io.NodeOutput(kps, ui=kps_chart(kps, cls))

@@ -71,6 +71,29 @@ def test_silence_stays_silence():
     assert prepare_waveform(torch.zeros(1, 2, 44100), 44100, 30, 30).abs().max() == 0
 
 
+@pytest.mark.parametrize("sample_rate", [16000, 44100])
+@pytest.mark.parametrize(
+    "loudness",
+    [1e-44, 1e-20, 1e-6, 1.0, 32768.0, 1e9],
+    ids=["denormal", "tiny", "quiet", "full", "int16", "loudest"],
+)
+def test_no_loudness_makes_nan(loudness, sample_rate):
+    noise = torch.randn(1, 2, sample_rate, generator=torch.Generator().manual_seed(0)).clamp(-1, 1)
+    prepared = prepare_waveform(loudness * noise, sample_rate, 30, 30)
+    assert prepared.isfinite().all()
+    assert prepared.var(correction=0).item() == pytest.approx(1 if loudness >= 1e-2 else 0, abs=0.01)
+
+
+@pytest.mark.parametrize("sample_rate", [8000, 16000, 192000])
+@pytest.mark.parametrize("level", [-1.0, 1e-5, 0.5, 1.0])
+def test_a_constant_is_no_sound_but_for_its_ends(level, sample_rate):
+    prepared = prepare_waveform(torch.full((1, 1, sample_rate), level), sample_rate, 30, 30)
+    assert prepared.isfinite().all()
+    assert prepared[1000:-1000].abs().max() < 0.2
+    with_silence = prepare_waveform(torch.full((1, 1, sample_rate), level), sample_rate, 60, 30)
+    assert with_silence.isfinite().all()
+
+
 @pytest.mark.parametrize("channels", [1, 2, 6])
 @pytest.mark.parametrize("sample_rate", [8000, 11025, 22050, 32000, 44100, 48000, 96000, 192000])
 def test_any_rate_and_channels_sound_the_same(sample_rate, channels):
@@ -79,6 +102,15 @@ def test_any_rate_and_channels_sound_the_same(sample_rate, channels):
     prepared = prepare_waveform(tone, sample_rate, 15, 30)
     expected = 2**0.5 * (2 * torch.pi * 440 * torch.arange(8000) / 16000).sin()
     assert relative_error(prepared, expected) < 0.02  # the resampler rings at both ends
+
+
+@pytest.mark.parametrize("sample_rate", [7813, 22254, 44101, 48048])
+def test_rates_that_have_little_in_common_with_16_khz_are_heard_in_time(sample_rate):
+    """Exact filters between them would take gigabytes. A click in the middle of a minute stays where it is."""
+    clicks = torch.zeros(1, 1, 60 * sample_rate)
+    clicks[..., 30 * sample_rate] = 1
+    prepared = prepare_waveform(clicks, sample_rate, 1800, 30)
+    assert abs(prepared.abs().argmax().item() - 30 * 16000) <= 1
 
 
 @pytest.mark.parametrize("sample_rate", [8000, 11025, 24000])
@@ -126,6 +158,14 @@ def test_one_frame_of_half_precision_features():
         (torch.full((1, 1, 16000), float("nan")), 16000, "NaN or infinite"),
         (torch.full((1, 1, 16000), float("inf")), 16000, "NaN or infinite"),
         (torch.zeros(1, 1, 16000), 0, "sample rate of 0 Hz; it must be positive"),
+        (torch.zeros(1, 1, 1), 16000, "audio lasts 0.0001 s; the shortest voice is 0.025 s."),
+        (torch.tensor([0.0, 1.0, torch.nan]).repeat(1, 2, 8000), 16000, "NaN or infinite"),
+        (
+            torch.full((1, 1, 16000), 1e30),
+            16000,
+            r"samples as large as 1e\+30; they must lie between -1 and 1",
+        ),
+        (torch.zeros(2, 16000), 16000, r"shape \(2, 16000\), not \(1, channels, samples\)"),
     ],
 )
 def test_bad_audio_is_refused_in_a_sentence(waveform, sample_rate, message):

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import NamedTuple
 
 import torch
@@ -15,6 +16,8 @@ SILENT = 0.001  # a voice that never is louder is taken for silence: -60 dB
 FULL_SCALE, CLIPPED_SAMPLES = 0.999, 3  # so many samples in a row at the limit have been cut off
 FEATURES_PER_FRAME = 2  # audio features, after they are stretched to the frames
 PAD_FRAMES = 2  # frames heard before and after one's own
+LOUDEST = 1e9  # far beyond any recording's full scale, and its square is still a float32
+LONGEST_RATIO = 1000  # of two sample rates; 44.1 to 16 kHz is 441 to 160
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +42,8 @@ def check_voice(waveform: Tensor, sample_rate: int) -> None:
 
     waveform: (1, C, N) samples
     """
+    if waveform.ndim != 3:
+        raise ValueError(f"audio has the shape {tuple(waveform.shape)}, not (1, channels, samples).")
     if sample_rate <= 0:
         raise ValueError(f"audio has a sample rate of {sample_rate} Hz; it must be positive.")
     if waveform.shape[0] != 1:
@@ -48,6 +53,15 @@ def check_voice(waveform: Tensor, sample_rate: int) -> None:
         raise ValueError(f"audio lasts {seconds:.4f} s; the shortest voice is {SHORTEST_VOICE} s.")
     if not waveform.isfinite().all():
         raise ValueError("audio holds NaN or infinite samples; all must be finite numbers.")
+    if (loudest := waveform.abs().max().item()) > LOUDEST:
+        raise ValueError(f"audio has samples as large as {loudest:.0e}; they must lie between -1 and 1.")
+
+
+def voice_of(audio: dict | None) -> tuple[Tensor, int]:
+    """Waveform (1, C, N) and sample rate of an AUDIO; a video without sound has none."""
+    if audio is None:
+        raise ValueError("audio is empty: the video that it comes from has no sound.")
+    return audio["waveform"], audio["sample_rate"]
 
 
 def voice_frames(waveform: Tensor, sample_rate: int, fps: float, frames: int = 0) -> int:
@@ -113,9 +127,22 @@ def prepare_waveform(waveform: Tensor, sample_rate: int, frames: int, fps: float
     returns:  (N,) N = 16000 samples for each second of the clip; silence where the voice is shorter
     """
     mono = waveform[0].float().mean(dim=0)
-    mono = torchaudio.functional.resample(mono, sample_rate, SAMPLE_RATE)
+    mono = resampled(mono, sample_rate, SAMPLE_RATE)
     mono = F.pad(mono, (0, _samples(frames, fps) - len(mono)))  # a negative pad cuts
     return (mono - mono.mean()) / (mono.var(correction=0) + 1e-7).sqrt()
+
+
+def resampled(sound: Tensor, sample_rate: int, target: int) -> Tensor:
+    """Sound at another rate; one that has little in common with it is taken for one that is a millionth off.
+
+    sound: (..., N) float samples
+    """
+    ratio = Fraction(sample_rate) / target
+    if (
+        ratio.denominator * ratio.numerator > LONGEST_RATIO**2
+    ):  # filters of gigabytes: 22254 Hz is 11127 to 8000
+        ratio = ratio.limit_denominator(LONGEST_RATIO)
+    return torchaudio.functional.resample(sound, ratio.numerator, ratio.denominator)
 
 
 def frame_features(features: Tensor, num_frames: int, pad_frames: int = PAD_FRAMES) -> Tensor:

@@ -133,8 +133,12 @@ class Likeness:
 
     def add(self, picture: ndarray, real: ndarray) -> None:
         """(H, W, 3) RGB uint8, both"""
-        from kornia.metrics import ssim  # ComfyUI calls it not essential, so nothing else may need it
-
+        try:
+            from kornia.metrics import ssim  # ComfyUI calls it not essential, so nothing else may need it
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(
+                "SSIM needs the package kornia: run `pip install kornia` in ComfyUI's Python."
+            ) from error
         error = picture.astype(np.float32) - real
         self.error.append(np.square(error).mean())
         pair = [torch.from_numpy(image @ LUMA)[None, None] for image in (picture, real)]

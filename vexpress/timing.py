@@ -4,7 +4,6 @@ from dataclasses import replace
 from enum import Enum
 
 import torch
-from scipy.signal import savgol_filter
 from torch import Tensor
 
 from .kps import Kps
@@ -34,6 +33,8 @@ def smoothed(kps: Kps, window: int) -> Kps:
     window = min(window | 1, (len(kps) - 1) | 1)
     if window <= 3:  # a parabola through three points is the points
         return kps
+    from scipy.signal import savgol_filter  # takes half of the time in which the whole pack loads
+
     points = savgol_filter(kps.points.double().numpy(), window, polyorder=2, axis=0, mode="interp")
     return replace(kps, points=torch.from_numpy(points))
 

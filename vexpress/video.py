@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 
 import torch
-import torchaudio
 from torch import Tensor
 from torch.nn import functional as F
+
+from .audio import resampled
 
 AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)  # Hz
 SLOWEST, FASTEST = 1, 240  # frames a second
@@ -43,7 +44,7 @@ def sound_track(waveform: Tensor, sample_rate: int, seconds: float) -> tuple[Ten
         waveform = waveform.mean(dim=1, keepdim=True)
     if sample_rate in AAC_RATES:
         return waveform, sample_rate
-    return torchaudio.functional.resample(waveform.float(), sample_rate, 48000), 48000
+    return resampled(waveform.float(), sample_rate, 48000), 48000
 
 
 def deflicker(

@@ -14,6 +14,7 @@ import torch
 from comfy.audio_encoders.audio_encoders import AudioEncoderModel
 from golden_weights import GOLDEN, golden_state_dict
 from pack.nodes.audio import AudioEncoderLoader, EncodeAudio
+from pack.nodes.motion import IdleMotion
 from pack.nodes.video import AssembleVideo
 from pack.vexpress.audio import SAMPLE_RATE
 from pack.vexpress.comfyui.audio_encoder import Attention, build_wav2vec2, load_audio_encoder, memory_needed
@@ -372,6 +373,14 @@ def test_bad_audio_is_refused_before_the_encoder_runs():
     audio = {"waveform": torch.zeros(1, 1, 0), "sample_rate": 16000}
     with pytest.raises(ValueError, match="^audio lasts 0.0000 s"):
         encode_audio(None, None, audio, 30)
+
+
+def test_a_video_without_sound_is_said():
+    """ComfyUI's Get Video Components gives None for its audio."""
+    with pytest.raises(ValueError, match="^audio is empty: the video that it comes from has no sound"):
+        EncodeAudio.execute(None, None, None, 30.0, 0)
+    with pytest.raises(ValueError, match="^audio is empty"):
+        IdleMotion.execute(None, None, 0, 30.0, 1.0, 0)
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..audio import check_voice
+from ..finite import require_finite
 from ..video import deflicker, frame_rate, pad_to_even, sound_track
 from .video_frames import with_progress
 
@@ -28,6 +29,12 @@ def assemble(
         )
         audio = {"waveform": waveform, "sample_rate": sample_rate}
     images = images[..., :3]
+    for number, picture in enumerate(images):
+        require_finite(
+            picture,
+            f"Frame {number} of images is NaN, which would be black: decode with sd-vae-ft-mse, or start ComfyUI with "
+            "--fp32-vae.",
+        )
     if calm:
         images = deflicker_images(images)
     return pad_to_even(images), audio, rate

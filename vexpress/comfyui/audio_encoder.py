@@ -11,10 +11,9 @@ import comfy.model_management
 import comfy.model_patcher
 import comfy.utils
 import torch
-import torchaudio
 from torch import Tensor, nn
 
-from ..audio import SAMPLE_RATE
+from ..audio import SAMPLE_RATE, resampled
 from ..keys import load_weights
 from ..model.wav2vec2 import (
     SAMPLES_AT_ONCE,
@@ -70,7 +69,7 @@ class AudioEncoder:
         returns:  "encoded_audio" (B, S, A), one feature every 20 ms
         """
         mono = waveform.float().mean(dim=1)
-        mono = torchaudio.functional.resample(mono, sample_rate, SAMPLE_RATE)
+        mono = resampled(mono, sample_rate, SAMPLE_RATE)
         memory = memory_needed(*mono.shape, self.windowed)
         comfy.model_management.load_models_gpu([self.patcher], memory_required=memory)
         with watched(self.patcher.model.network, *mono.shape, self.windowed):

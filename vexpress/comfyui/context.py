@@ -21,6 +21,12 @@ class VExpressWindows(windows.IndexListContextHandler):
             causal_window_fix=False,  # it would put a 25th frame before every window but the first
         )
 
+    def get_context_windows(self, *args) -> list[windows.IndexListContextWindow]:
+        found = super().get_context_windows(*args)
+        for number, window in enumerate(found, start=1):
+            window.number = number  # for an error that names it
+        return found
+
 
 def set_context(model: ModelPatcher, length: int = LENGTH, overlap: int = OVERLAP):
     """A clone of `model` that samples clips of any length in windows of `length` frames, `overlap` of them shared."""

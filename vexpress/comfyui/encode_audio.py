@@ -2,12 +2,15 @@
 
 from torch import Tensor
 
-from ..audio import SAMPLE_RATE, AudioTokens, frame_features, prepare_waveform, voice_frames
+from ..audio import SAMPLE_RATE, AudioTokens, frame_features, prepare_waveform, voice_frames, voice_of
+from ..finite import require_finite
 from .audio_projection import AudioProjection
+
+MAKES_NAN = " makes NaN of the voice: load its file anew if it may be damaged."
 
 
 def encode_audio(
-    encoder, projection: AudioProjection, audio: dict, fps: float, frames: int = 0
+    encoder, projection: AudioProjection, audio: dict | None, fps: float, frames: int = 0
 ) -> AudioTokens:
     """Audio tokens for every frame of a clip.
 
@@ -15,12 +18,17 @@ def encode_audio(
     audio:   AUDIO, one clip
     frames:  length of the clip, 0 = as long as the audio
     """
-    waveform, sample_rate = audio["waveform"], audio["sample_rate"]
+    waveform, sample_rate = voice_of(audio)
     frames = voice_frames(waveform, sample_rate, fps, frames)
     voice = prepare_waveform(waveform, sample_rate, frames, fps)
     features = encoder.encode_audio(voice[None, None], SAMPLE_RATE)["encoded_audio"][0]
     _check_width(features, projection.config.feature_width)
-    return AudioTokens(projection.encode(frame_features(features, frames)), fps)
+    require_finite(
+        features, f"audio_encoder{MAKES_NAN} Load V-Express Audio Encoder loads it in full precision."
+    )
+    tokens = projection.encode(frame_features(features, frames))
+    require_finite(tokens, f"audio_projection{MAKES_NAN}")
+    return AudioTokens(tokens, fps)
 
 
 def _check_width(features: Tensor, width: int) -> None:

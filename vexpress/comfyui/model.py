@@ -10,6 +10,7 @@ from comfy.model_base import BaseModel, ModelType
 from torch import Tensor
 
 from ..draw import draw_kps
+from ..finite import named
 from ..kps import Kps
 from ..model.reference import ReferenceFeatures
 from ..model.silence import has_voice
@@ -108,7 +109,9 @@ class VExpress(BaseModel):
         # where ComfyUI shares the conds among several GPUs, this may be another than the one they were made on
         reference = tuple(self._on_device(features, x.device) for features in reference)
         inputs = (c_concat, c_crossattn, control, transformer_options)
-        return super()._apply_model(x, t, *inputs, kps_images=images, reference=reference, **kwargs)
+        denoised = super()._apply_model(x, t, *inputs, kps_images=images, reference=reference, **kwargs)
+        check_denoised(denoised, t, len(kps), transformer_options)
+        return denoised
 
 
 def kps_images(kps: Kps) -> Tensor:
@@ -126,6 +129,28 @@ def check_latents(noise: Tensor, condition: Condition) -> None:
             f"{condition.frames} of {condition.width} x {condition.height}: "
             "connect the latent of V-Express Conditioning."
         )
+
+
+def check_denoised(denoised: Tensor, sigma: Tensor, conds: int, options: dict) -> None:
+    """Raise where the model gave what is no number, which would spread to every later window and step.
+
+    denoised: (B*F, 4, h, w) of one window at `sigma` (B*F,)
+    """
+    if denoised.isfinite().all():
+        return
+    window, sigmas = options.get("context_window"), options["sample_sigmas"]
+    frames = (
+        range(len(denoised) // conds)
+        if window is None
+        else range(window.index_list[0], window.index_list[-1] + 1)
+    )
+    number = getattr(window, "number", 1)
+    step = int((sigmas.cpu() >= sigma.max().cpu()).sum())
+    raise FloatingPointError(
+        f"Window {number} ({named(frames)}) became NaN or infinite in step {step} of {len(sigmas) - 1}: take away "
+        "LoRAs and model patches, start ComfyUI with --bf16-unet or --fp32-unet, or load the model files anew if they "
+        "may be damaged."
+    )
 
 
 class VExpressSD15(comfy.supported_models.SD15):

@@ -13,6 +13,7 @@ from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
 from ..estimate import in_bytes
+from ..finite import named, require_finite
 from ..video import frame_rate
 from .assemble import deflickered
 from .budget import check_disk, check_memory, disk_needed, memory_needed
@@ -124,7 +125,7 @@ class Rendering:
     def _write_part(self, latents: Tensor) -> None:
         """latents: (f, 4, h, w)"""
         recent = deque(self.recent, maxlen=2)
-        pictures = remembered(decoded(self.vae, latents), recent)
+        pictures = remembered(decoded(self.vae, latents, self.clip.band.released), recent)
         if self.calm:
             more = self.clip.band.finished < self.clip.band.num_frames
             pictures = deflickered(pictures, self.recent, more)
@@ -166,8 +167,15 @@ def remembered(pictures: Iterable[Tensor], recent: deque[Tensor]) -> Iterator[Te
         yield picture
 
 
-def decoded(vae, latents: Tensor) -> Iterator[Tensor]:
-    """Pictures one by one: (H, W, 3) in 0..1. latents: (f, 4, h, w)"""
+def decoded(vae, latents: Tensor, first: int = 0) -> Iterator[Tensor]:
+    """Pictures one by one: (H, W, 3) in 0..1. latents: (f, 4, h, w) of the clip's frames from `first` on"""
     for batch in latents.split(DECODE_AT_ONCE):
         comfy.model_management.throw_exception_if_processing_interrupted()
-        yield from vae.decode(batch)
+        pictures = vae.decode(batch)
+        require_finite(
+            pictures,
+            f"The VAE gives {named(range(first, first + len(batch)))} as NaN, which would be black: load sd-vae-ft-mse, "
+            "or start ComfyUI with --fp32-vae.",
+        )
+        first += len(batch)
+        yield from pictures

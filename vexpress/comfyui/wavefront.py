@@ -23,13 +23,14 @@ CHANGED_FRAMES = (
 class OneWindow(VExpressWindows):
     """Answers model calls about the frames that a window completes, by way of the whole window."""
 
-    def __init__(self, num_frames: int, span: Span, frames: Tensor, partials: Partials):
+    def __init__(self, band: Band, span: Span, frames: Tensor, partials: Partials):
         """frames: (f, 4, h, w) of the window; partials: of the windows before it"""
         super().__init__(len(frames), 0)
-        self.clip = torch.empty(num_frames, 1, 1, 1, device="meta")  # only its length is read
+        self.clip = torch.empty(band.num_frames, 1, 1, 1, device="meta")  # only its length is read
         self.window = windows.IndexListContextWindow(
-            [*range(span.start, span.stop)], dim=0, total_frames=num_frames
+            [*range(span.start, span.stop)], dim=0, total_frames=band.num_frames
         )
+        self.window.number = band.windows.index(span) + 1
         self.frames, self.complete = frames, frames[: span.done - span.start]
         self.before, self.partials = partials, ()
 
@@ -93,7 +94,7 @@ class Wavefront(comfy.samplers.Sampler):
             return model_sampling.noise_scaling(sigmas[0], drawn, latents, max_denoise)
 
         def evaluate(step: int, span: Span, frames: Tensor, partials: Partials) -> tuple[Tensor, Partials]:
-            window = OneWindow(band.num_frames, span, frames, partials)
+            window = OneWindow(band, span, frames, partials)
             sigma = sigmas[step] * frames.new_ones(len(window.complete))
             through_window = {**options, "context_handler": window}
             denoised = model_wrap(window.complete, sigma, model_options=through_window, seed=seed)
