@@ -11,6 +11,7 @@ from ..kps import Kps, check_same_aspect
 from ..model.unet import AttentionWeights
 from .loader import LoadedReferenceNet
 from .model import CONDITION, Condition, Portrait
+from .oom import memory_said
 
 
 def encode_reference(
@@ -21,10 +22,13 @@ def encode_reference(
         raise ValueError(f"image holds {len(image)} pictures: connect one portrait.")
     if width % 8 or height % 8:
         raise ValueError(f"{width} x {height} pixels: width and height must be multiples of 8.")
-    latents = vae.encode(fit(image[..., :3], width, height))
-    if tuple(latents.shape) != (1, 4, height // 8, width // 8):
-        raise ValueError(f"vae gives latents of {tuple(latents.shape)}: connect a Stable Diffusion 1.5 VAE.")
-    return Portrait(reference_net.reference_features(latents), width, height)
+    with memory_said(f"while reading a portrait of {width}x{height} pixels", "make width and height smaller"):
+        latents = vae.encode(fit(image[..., :3], width, height))
+        if tuple(latents.shape) != (1, 4, height // 8, width // 8):
+            raise ValueError(
+                f"vae gives latents of {tuple(latents.shape)}: connect a Stable Diffusion 1.5 VAE."
+            )
+        return Portrait(reference_net.reference_features(latents), width, height)
 
 
 def fit(image: Tensor, width: int, height: int) -> Tensor:

@@ -19,13 +19,12 @@ from .budget import check_disk, check_memory, disk_needed, memory_needed
 from .clip import Clip
 from .fingerprint import fingerprint, vae_identity
 from .folders import temp_file, unfinished_renders
+from .oom import memory_said
 from .tell import tell
-from .unfinished import UnfinishedRender, others
+from .unfinished import UnfinishedRender, kept_in, others
 from .video_sound import audio_sound
 from .video_writer import Sound, join_videos, write_video
 
-# frames: at 512 x 512 the VAE needs about 2 GB in fp32 for each, and ComfyUI takes fewer where less memory is free
-DECODE_AT_ONCE = 4
 SAVE_SECONDS = 20  # so much work is lost at most
 
 
@@ -52,21 +51,22 @@ def render(
     sound = audio_sound(audio, float(len(latent["samples"]) / rate))
     clip = Clip(model, positive, negative, latent["samples"], seed, steps, cfg)
     job = fingerprint(clip.identity, vae_identity(vae), rate, calm)
-    rendering = Rendering(clip, vae, rate, calm, unfinished_renders() / job)
-    rendering.start()
-    try:
-        return rendering.run(sound)
-    except BaseException:  # ComfyUI's interruption is none of Exception's
-        rendering.keep(audio)
-        raise
+    with kept_in(unfinished_renders() / job) as unfinished:
+        rendering = Rendering(clip, vae, rate, calm, unfinished)
+        rendering.start()
+        try:
+            return rendering.run(sound)
+        except BaseException:  # ComfyUI's interruption is none of Exception's
+            rendering.keep(audio)
+            raise
 
 
 class Rendering:
     """A clip, the parts of its video that are written, and what is kept on disk of both."""
 
-    def __init__(self, clip: Clip, vae, rate: Fraction, calm: bool, folder: Path):
+    def __init__(self, clip: Clip, vae, rate: Fraction, calm: bool, unfinished: UnfinishedRender):
         self.clip, self.vae, self.rate, self.calm = clip, vae, rate, calm
-        self.unfinished = UnfinishedRender(folder)
+        self.unfinished, folder = unfinished, unfinished.folder
         self.partial_video = folder.parents[1] / f"unfinished_{folder.name[:8]}.mp4"
         self.frames_of_parts: list[int] = []
         self.recent: list[Tensor] = []  # the last two pictures, for deflickering those that follow
@@ -118,7 +118,9 @@ class Rendering:
                 kept = f" The first {frames} frames are in {'/'.join(self.partial_video.parts[-3:])}."
         except Exception as error:  # why the render broke off is worth more to the user
             logging.error("V-Express Render could not keep all it had done: %s", error)
-        self._say(f"Stopped. Run the same job again, and it goes on from {self.safe}.{kept}")
+        lost = self.unfinished.lost_part(len(self.frames_of_parts))
+        again = "it starts anew" if lost else f"it goes on from {self.safe}"
+        self._say(f"Stopped. Run the same job again, and {again}.{kept}")
 
     def _write_part(self, latents: Tensor) -> None:
         """latents: (f, 4, h, w)"""
@@ -169,7 +171,15 @@ def remembered(pictures: Iterable[Tensor], recent: deque[Tensor]) -> Iterator[Te
 
 
 def decoded(vae, latents: Tensor) -> Iterator[Tensor]:
-    """Pictures one by one: (H, W, 3) in 0..1. latents: (f, 4, h, w)"""
-    for batch in latents.split(DECODE_AT_ONCE):
+    """
+    Pictures (H, W, 3) in 0..1, decoded one by one: the least memory, and always the same numbers, where ComfyUI would
+    split a batch by what memory happens to be free.
+
+    latents: (f, 4, h, w)
+    """
+    height, width = (8 * side for side in latents.shape[2:])
+    for latent in latents.split(1):
         comfy.model_management.throw_exception_if_processing_interrupted()
-        yield from vae.decode(batch)
+        with memory_said(f"while decoding a picture of {width}x{height} pixels", "make the picture smaller"):
+            picture = vae.decode(latent)[0]
+        yield picture
