@@ -15,6 +15,7 @@ import pytest
 import torch
 from pack.tools.server import ComfyError
 from pack.tools.tiny_models import tiny_weights
+from PIL import Image
 from test_kill import knows_of_a_part
 from test_server import node
 from trouble import EVALUATIONS, at, cancelled, job, pictures, replaced
@@ -52,12 +53,13 @@ MOMENTS = [
     *[("video", evaluations) for evaluations in (0, 1, 9, EVALUATIONS - 1, EVALUATIONS)],
     ("saved", 0),
 ]
+TOO_LATE = MOMENTS[-2:]  # perhaps: the job may have ended
 
 
 def test_cancelled_at_any_moment_and_queued_again_at_once(troubled):
     reload_models(troubled)
     for moment in MOMENTS:
-        assert cancelled(troubled, job(), moment) or moment == ("saved", 0)
+        assert cancelled(troubled, job(), moment) or moment in TOO_LATE
 
 
 def open_files(server) -> int:
@@ -146,7 +148,7 @@ def test_parts_that_are_deleted_are_missed_at_once(troubled):
         go.touch()
         with pytest.raises(ComfyError, match="000000.mp4 was deleted, or its disk is gone: the video has to"):
             render.result(PATIENCE)
-    assert "Run the same job again, and it starts anew." in troubled.log_tail()
+    assert "Run the same job again, and it starts anew." in troubled.log.read_text("utf-8")
 
 
 KPS = "v-express_portrait_kps.json"
@@ -177,7 +179,8 @@ def while_it_waits(server, graph: dict, change: Callable[[], None]) -> dict:
 
 def shown(server, outputs: dict) -> bytes:
     (saved,) = outputs["saved"]["images"]
-    return (server.base / saved["type"] / saved["subfolder"] / saved["filename"]).read_bytes()
+    with Image.open(server.base / saved["type"] / saved["subfolder"] / saved["filename"]) as picture:
+        return picture.tobytes()
 
 
 def test_an_input_file_that_is_replaced_before_its_job_begins_is_read_anew(troubled):

@@ -61,7 +61,10 @@ def input_exists(name: str) -> bool:
 
 def input_path(name: str) -> Path:
     """Of a COMBO's value, also with an annotation as in "track.json [output]"."""
-    return Path(folder_paths.get_annotated_filepath(name))
+    path = Path(folder_paths.get_annotated_filepath(name))
+    if not path.is_file():
+        raise FileNotFoundError(f"{path.name} is not at {path}: it was there when the job was queued.")
+    return path
 
 
 def input_fingerprint(name: str) -> str:

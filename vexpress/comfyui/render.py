@@ -118,8 +118,10 @@ class Rendering:
                 kept = f" The first {frames} frames are in {'/'.join(self.partial_video.parts[-3:])}."
         except Exception as error:  # why the render broke off is worth more to the user
             logging.error("V-Express Render could not keep all it had done: %s", error)
-        lost = self.unfinished.lost_part(len(self.frames_of_parts))
-        again = "it starts anew" if lost else f"it goes on from {self.safe}"
+        again = f"it goes on from {self.safe}"
+        if self.unfinished.lost_part(len(self.frames_of_parts)):
+            self.unfinished.remove()
+            again = "it starts anew"
         self._say(f"Stopped. Run the same job again, and {again}.{kept}")
 
     def _write_part(self, latents: Tensor) -> None:
