@@ -124,14 +124,13 @@ def good(troubled):
 
 @pytest.fixture(scope="session")
 def second(troubled, tmp_path_factory):
-    """Another server that shares models and output folder with `troubled`."""
+    """Another server that shares packs, models and output folder with `troubled`."""
     from pack.tools.server import comfy_server
 
     folder = tmp_path_factory.mktemp("second")
-    for shared in ("input", "custom_nodes/other_pack"):
-        shutil.copytree(troubled.base / shared, folder / shared)
-    output = troubled.base / "output"
-    with comfy_server(Path(COMFYUI_PATH), folder, [troubled.base / "models"], output) as running:
+    shutil.copytree(troubled.input, folder / "input")
+    shared = [troubled.base, troubled.base / "models"]  # the first for its custom_nodes
+    with comfy_server(Path(COMFYUI_PATH), folder, shared, troubled.output, install=False) as running:
         yield running
 
 

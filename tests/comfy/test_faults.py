@@ -231,7 +231,7 @@ VOICE = "tokens.audio_encoder", ["encoder", 0], "patcher.model.network.encoder"
 def test_where_memory_runs_out_once_the_job_goes_on_with_less(troubled, good, where):
     made = pictures(troubled, troubled.run(exhausted(*where, times=1)))
     levels = [np.frombuffer(frame, np.uint8).astype(int) for frame in (b"".join(made), b"".join(good))]
-    assert np.abs(levels[0] - levels[1]).mean() < 1  # of 255: less at once is summed in another order
+    assert np.abs(levels[0] - levels[1]).mean() < 2  # of 255: less at once is summed in another order
 
 
 @pytest.mark.parametrize(
@@ -295,9 +295,11 @@ def test_two_servers_do_not_render_one_job_into_one_folder(troubled, second, goo
     graph, go = held(troubled, 0)
     with ThreadPoolExecutor(1) as client:
         first = client.submit(troubled.run, graph)
-        until(lambda: [*resume_folder(troubled).glob("*.lock")] or first.done())
-        with pytest.raises(ComfyError, match="Another ComfyUI renders this very job into .* right now: wait"):
-            second.run(graph)
-        go.touch()
+        try:
+            until(lambda: [*resume_folder(troubled).glob("*.lock")] or first.done())
+            with pytest.raises(ComfyError, match="Another ComfyUI renders this very job into .* right now"):
+                second.run(graph, timeout=PATIENCE)
+        finally:
+            go.touch()
         assert pictures(troubled, first.result(PATIENCE)) == good
     assert pictures(second, second.run(graph)) == good
