@@ -3,7 +3,7 @@
 from comfy_api.latest import io
 
 from ..vexpress.comfyui import folders
-from ..vexpress.comfyui.audio_encoder import Attention, load_audio_encoder
+from ..vexpress.comfyui.audio_encoder import Attention, config_path, load_audio_encoder
 from ..vexpress.comfyui.encode_audio import encode_audio
 from ..vexpress.comfyui.preview import voice_chart
 from .inputs import TALKING_HEAD, frames_input, video_fps_input
@@ -47,6 +47,11 @@ class AudioEncoderLoader(io.ComfyNode):
     def execute(cls, audio_encoder: str, attention: str = Attention.WHOLE) -> io.NodeOutput:
         path = folders.model_path(audio_encoder, folders.AUDIO_ENCODERS)
         return io.NodeOutput(load_audio_encoder(path, Attention(attention)))
+
+    @classmethod
+    def fingerprint_inputs(cls, audio_encoder: str, attention: str = Attention.WHOLE) -> str:
+        path = folders.model_path(audio_encoder, folders.AUDIO_ENCODERS)
+        return folders.weights_fingerprint(path, config_path(path))
 
 
 class EncodeAudio(io.ComfyNode):

@@ -80,3 +80,8 @@ class Loader(io.ComfyNode):
             LoadedReferenceNet(folders.model_path(reference_net)),
             load_audio_projection(folders.model_path(audio_projection)),
         )
+
+    @classmethod
+    def fingerprint_inputs(cls, weight_dtype: str, **files: str) -> str:
+        names = [name for name in files.values() if name != IN_DENOISING_UNET]
+        return folders.weights_fingerprint(*map(folders.model_path, names))

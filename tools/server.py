@@ -51,17 +51,22 @@ class NodeProgress(NamedTuple):
 class Server:
     """The client of one running ComfyUI."""
 
-    def __init__(self, process: subprocess.Popen, port: int, base: Path):
+    def __init__(self, process: subprocess.Popen, port: int, base: Path, output: Path):
         self.process = process
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self.base = base
-        self.input = base / "input"
+        self.input, self.output = base / "input", output
         self.log = base / "server.log"
 
     def get(self, path: str) -> dict:
         with urllib.request.urlopen(self.url + path, timeout=60) as response:
             return json.load(response)
+
+    def post(self, path: str, **body) -> None:
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(self.url + path, json.dumps(body).encode(), headers)
+        urllib.request.urlopen(request, timeout=60).close()
 
     def object_info(self) -> dict:
         return self.get("/object_info")
@@ -71,16 +76,21 @@ class Server:
         prompt: dict,
         on_progress: Callable[[list[NodeProgress]], None] = lambda nodes: None,
         timeout: float = 3600,
+        on_event: Callable[[str, dict], None] = lambda kind, data: None,
     ) -> dict:
-        """Runs a workflow in API format to its end; its outputs by node id, as the history keeps them."""
-        return asyncio.run(asyncio.wait_for(self._run(prompt, on_progress), timeout))
+        """
+        Runs a workflow in API format to its end; its outputs by node id, as the history keeps them.
 
-    async def _run(self, prompt: dict, on_progress: Callable) -> dict:
+        on_event: is told of each of ComfyUI's messages about it, by its type
+        """
+        return asyncio.run(asyncio.wait_for(self._run(prompt, on_progress, on_event), timeout))
+
+    async def _run(self, prompt: dict, on_progress: Callable, on_event: Callable) -> dict:
         client_id = uuid.uuid4().hex
         async with aiohttp.ClientSession(self.url) as session:
             async with session.ws_connect(f"/ws?clientId={client_id}", max_msg_size=0) as socket:
                 prompt_id = await self._submit(session, prompt, client_id)
-                await self._follow(socket, prompt_id, on_progress)
+                await self._follow(socket, prompt_id, on_progress, on_event)
             return await self._outputs(session, prompt_id)
 
     async def _submit(self, session: aiohttp.ClientSession, prompt: dict, client_id: str) -> str:
@@ -90,7 +100,13 @@ class Server:
             raise ComfyError(_refusal(answer))
         return answer["prompt_id"]
 
-    async def _follow(self, socket: aiohttp.ClientWebSocketResponse, prompt_id: str, on_progress: Callable):
+    async def _follow(
+        self,
+        socket: aiohttp.ClientWebSocketResponse,
+        prompt_id: str,
+        on_progress: Callable,
+        on_event: Callable,
+    ) -> None:
         async for message in socket:
             if message.type is not aiohttp.WSMsgType.TEXT:
                 continue
@@ -98,6 +114,7 @@ class Server:
             kind, data = event["type"], event.get("data") or {}
             if data.get("prompt_id") != prompt_id:
                 continue
+            on_event(kind, data)
             if kind == "progress_state":
                 on_progress([_node_progress(node) for node in data["nodes"].values()])
             elif kind == "execution_success":
@@ -166,7 +183,7 @@ def comfy_server(
             command, cwd=comfyui, env={**os.environ, **OFFLINE}, stdout=log, stderr=subprocess.STDOUT
         )
     try:
-        server = Server(process, port, base)
+        server = Server(process, port, base, output or base / "output")
         _wait_until_ready(server)
         yield server
     finally:

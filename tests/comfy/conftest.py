@@ -106,14 +106,51 @@ def small_portrait(checkpoints):
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     """A real ComfyUI server with this pack, small stand-ins for the released files, and the examples as input."""
-    from pack.tools.server import ROOT, comfy_server
+    from pack.tools.server import comfy_server
+
+    with comfy_server(Path(COMFYUI_PATH), server_folder(tmp_path_factory)) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def troubled(tmp_path_factory):
+    """The same for tests that bring it into trouble, with another pack beside this one."""
+    from pack.tools.server import comfy_server
+
+    folder = server_folder(tmp_path_factory)
+    shutil.copytree(Path(__file__).parent / "other_pack", folder / "custom_nodes" / "other_pack")
+    with comfy_server(Path(COMFYUI_PATH), folder) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def good(troubled):
+    """The pictures of `trouble.job()`, made while that server was fresh."""
+    from trouble import job, pictures
+
+    return pictures(troubled, troubled.run(job()))
+
+
+@pytest.fixture(scope="session")
+def second(troubled, tmp_path_factory):
+    """Another server that shares packs, models and output folder with `troubled`."""
+    from pack.tools.server import comfy_server
+
+    folder = tmp_path_factory.mktemp("second")
+    shutil.copytree(troubled.input, folder / "input")
+    shared = [troubled.base, troubled.base / "models"]  # the first for its custom_nodes
+    with comfy_server(Path(COMFYUI_PATH), folder, shared, troubled.output, install=False) as running:
+        yield running
+
+
+def server_folder(tmp_path_factory) -> Path:
+    from pack.tools.server import ROOT
     from pack.tools.tiny_models import write_tiny_models
 
     folder = tmp_path_factory.mktemp("server")
     write_tiny_models(folder / "models")
     shutil.copytree(ROOT / "example_inputs", folder / "input")
-    with comfy_server(Path(COMFYUI_PATH), folder) as running:
-        yield running
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,11 @@
 """Two renders are one job if, and only if, they would give the same video."""
 
+import os
+
 import pytest
 import torch
+from comfy.patcher_extension import PatcherInjection, WrappersMP
+from comfy_api.torch_helpers import set_torch_compile_wrapper
 from models import GreyVAE, tiny_model
 from pack.vexpress.comfyui.clip import Clip
 from pack.vexpress.comfyui.context import set_context
@@ -48,7 +52,34 @@ def guided(scale: float):
     return patched
 
 
-CHANGED_MODELS = [lora(0.5), lora(0.6), guided(2.0), guided(3.0), lambda m: set_context(m, 8, 4)]
+def wrapped(scale: float):
+    def patched(model):
+        def apply_model(executor, *args, **kwargs):
+            return scale * executor(*args, **kwargs)
+
+        changed = model.clone()
+        changed.add_wrapper(WrappersMP.APPLY_MODEL, apply_model)
+        return changed
+
+    return patched
+
+
+def injected(model):
+    changed = model.clone()
+    changed.set_injections("others", [PatcherInjection(lambda patcher: None, lambda patcher: None)])
+    return changed
+
+
+def compiled(model):
+    changed = model.clone()
+    set_torch_compile_wrapper(changed, backend="eager")
+    return changed
+
+
+CHANGED_MODELS = [
+    *(lora(0.5), lora(0.6), guided(2.0), guided(3.0)),
+    *(wrapped(0.5), wrapped(0.6), injected, compiled, lambda m: set_context(m, 8, 4)),
+]
 
 
 def test_another_model_is_another_job(model, conditions, tmp_path, checkpoints):
@@ -57,7 +88,11 @@ def test_another_model_is_another_job(model, conditions, tmp_path, checkpoints):
     assert jobs == [job(change(model), conditions) for change in CHANGED_MODELS]
     for file in checkpoints.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
-    assert job(tiny_model(tmp_path), conditions) != job(model, conditions)  # written later
+    later = tiny_model(tmp_path)
+    assert job(later, conditions) != job(model, conditions)
+    before = job(later, conditions)
+    os.utime(tmp_path / "denoising_unet.safetensors")  # replaced, but these weights are from before
+    assert job(later, conditions) == before != job(tiny_model(tmp_path), conditions)
 
 
 def test_other_conditions_are_another_job(model, portrait, conditions):

@@ -39,14 +39,14 @@ def test_a_video_has_every_frame_and_sound_as_long(short_windows, small_portrait
     )
     differences = [(torch.tensor(pictures[7]) - frame * 255).abs().mean() for frame in expected]
     assert min(differences) == differences[7] < 12  # levels: H.264 loses some of such noise
-    assert vae.largest == 13  # the check above; rendering decoded few at a time
+    assert vae.largest == 13  # the check above; rendering decoded one at a time
 
 
-def test_frames_are_decoded_a_few_at_a_time(short_windows, small_portrait):
+def test_frames_are_decoded_one_by_one(short_windows, small_portrait):
     positive, negative, latent = clip(small_portrait, 13)
     vae = GreyVAE()
     rendering.render(short_windows, positive, negative, latent, vae, None, 25.0, 1, 1, 1.0, True)
-    assert vae.largest == rendering.DECODE_AT_ONCE
+    assert vae.largest == 1
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import itertools
 import logging
 import re
+import shutil
 
 import av
 import comfy.model_management
@@ -112,13 +113,13 @@ def test_what_is_finished_can_be_looked_at_until_the_render_is_done(
 
 
 class Exhausted(GreyVAE):
-    """Runs out of memory at the second part."""
+    """Runs out of memory at the first picture of the second part."""
 
     calls = 0
 
     def decode(self, latents):
         self.calls += 1
-        if self.calls == 2:
+        if self.calls == 5:
             raise torch.OutOfMemoryError("no memory is left")
         return super().decode(latents)
 
@@ -128,7 +129,8 @@ def test_nothing_is_computed_twice_after_running_out_of_memory(
 ):
     caplog.set_level(logging.INFO)
     vae = Exhausted()
-    with pytest.raises(torch.OutOfMemoryError, match="no memory is left"):
+    said = "^Memory ran out while decoding a picture of 64x64 pixels: make the picture smaller.$"
+    with pytest.raises(torch.OutOfMemoryError, match=said):
         render(short_windows, conditions, vae)
     assert torch.equal(pictures(render(short_windows, conditions, vae)), undisturbed[False])
     assert re.search(r"An earlier try did (\d+)%", caplog.text)[1] == "83"  # 10 of 12 evaluations
@@ -172,7 +174,24 @@ def lose_a_part(folder):
     (folder / "000000.mp4").unlink()
 
 
-@pytest.mark.parametrize("harm, said", [(damage_state, "is damaged"), (lose_a_part, "lacks a part")])
+def cut_a_part(folder):
+    part = folder / "000000.mp4"
+    part.write_bytes(part.read_bytes()[:-100])
+
+
+def replace_a_part(folder):
+    (folder / "000001.mp4").replace(folder / "000000.mp4")
+
+
+@pytest.mark.parametrize(
+    "harm, said",
+    [
+        (damage_state, "state.safetensors is damaged"),
+        (lose_a_part, "000000.mp4 is lost or damaged"),
+        (cut_a_part, "000000.mp4 is lost or damaged"),
+        (replace_a_part, "000001.mp4 is lost or damaged"),
+    ],
+)
 def test_a_state_that_cannot_be_used_is_named_and_the_render_starts_anew(
     harm,
     said,
@@ -182,7 +201,7 @@ def test_a_state_that_cannot_be_used_is_named_and_the_render_starts_anew(
     cancel,
     caplog,
 ):
-    cancel(8)
+    cancel(11)
     with pytest.raises(comfy.model_management.InterruptProcessingException):
         render(short_windows, conditions)
     (folder,) = unfinished_renders().iterdir()
@@ -233,3 +252,49 @@ def test_an_output_folder_that_may_not_be_written_is_named(short_windows, condit
     monkeypatch.setattr(folder_paths, "output_directory", "/sys/kernel")
     with pytest.raises(OSError, match="^/sys/kernel/.* may not be written: change its rights"):
         render(short_windows, conditions)
+
+
+def at_evaluation(number: int, action) -> callable:
+    """What a render tells, and `action` in the middle of it."""
+    count = itertools.count()
+
+    def told(text: str) -> None:
+        if next(count) == number:
+            action()
+
+    return told
+
+
+def test_an_output_folder_that_goes_away_before_the_first_part_is_made_again(
+    short_windows, conditions, undisturbed, monkeypatch, output
+):
+    monkeypatch.setattr(rendering, "tell", at_evaluation(3, lambda: shutil.rmtree(output)))
+    assert torch.equal(pictures(render(short_windows, conditions)), undisturbed[False])
+
+
+def test_a_part_that_goes_away_ends_the_render_at_once(
+    short_windows, conditions, undisturbed, monkeypatch, output, caplog
+):
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(rendering, "tell", at_evaluation(8, lambda: shutil.rmtree(output)))
+    with pytest.raises(
+        FileNotFoundError, match=r"000000.mp4 was deleted, or its disk is gone: the video has"
+    ):
+        render(short_windows, conditions)
+    assert "Stopped. Run the same job again, and it starts anew." in caplog.text
+    assert torch.equal(pictures(render(short_windows, conditions)), undisturbed[False])
+
+
+def test_the_same_job_at_the_same_time_is_refused_and_disturbs_nothing(
+    short_windows, conditions, undisturbed, monkeypatch
+):
+    refused = []
+
+    def second() -> None:
+        with pytest.raises(ValueError, match="Another ComfyUI renders this very job into .* right now: wait"):
+            render(short_windows, conditions)
+        refused.append(True)
+
+    monkeypatch.setattr(rendering, "tell", at_evaluation(8, second))
+    assert torch.equal(pictures(render(short_windows, conditions)), undisturbed[False])
+    assert refused and not list(unfinished_renders().iterdir())

@@ -25,6 +25,7 @@ from ..model.wav2vec2 import (
     windows,
 )
 from .files import load_checkpoint
+from .oom import memory_said
 from .tell import Countdown
 
 SAMPLES_PER_FEATURE = 320
@@ -72,7 +73,11 @@ class AudioEncoder:
         mono = resampled(mono, sample_rate, SAMPLE_RATE)
         memory = memory_needed(*mono.shape, self.windowed)
         comfy.model_management.load_models_gpu([self.patcher], memory_required=memory)
-        with watched(self.patcher.model.network, *mono.shape, self.windowed):
+        shorter = "take a shorter voice"
+        if not self.windowed:
+            shorter += ", or choose windows as attention of Load V-Express Audio Encoder"
+        listening = f"while listening to {mono.shape[-1] / SAMPLE_RATE:.0f} s of voice"
+        with watched(self.patcher.model.network, *mono.shape, self.windowed), memory_said(listening, shorter):
             features = self.patcher.model(mono.to(self.patcher.load_device), self.windowed)
         return {"encoded_audio": features, "audio_samples": mono.shape[-1]}
 
@@ -108,14 +113,17 @@ def watched(network: nn.Module, voices: int, samples: int, windowed: bool) -> It
 
 def load_audio_encoder(path: str, attention: Attention = Attention.WHOLE) -> AudioEncoder:
     """Read a wav2vec2 file; sizes other than base are in the hub's config.json, beside it as <stem>.json."""
-    config_path = os.path.splitext(path)[0] + ".json"
-    source = os.path.basename(path)
-    if not os.path.isfile(config_path):
-        source += f" (read as wav2vec2-base, for want of a {os.path.basename(config_path)} beside it)"
+    config, source = config_path(path), os.path.basename(path)
+    if not os.path.isfile(config):
+        source += f" (read as wav2vec2-base, for want of a {os.path.basename(config)} beside it)"
     state_dict = _plain_layout(load_checkpoint(path))
-    network = build_wav2vec2(_read_config(config_path))
+    network = build_wav2vec2(_read_config(config))
     load_weights(network, state_dict, source)
     return AudioEncoder(network, attention)
+
+
+def config_path(path: str) -> str:
+    return os.path.splitext(path)[0] + ".json"
 
 
 def build_wav2vec2(config: dict[str, object]) -> nn.Module:

@@ -10,6 +10,7 @@ from ..kps import Kps, check_same_aspect
 from ..model.unet import AttentionWeights
 from .loader import LoadedReferenceNet
 from .model import CONDITION, Condition, Portrait
+from .oom import memory_said
 from .tell import warn
 
 NOT_SEEN = "reference_net makes NaN of the portrait: start ComfyUI with --fp32-unet, or load its file anew if it may be damaged."
@@ -24,13 +25,16 @@ def encode_reference(
     if width % 8 or height % 8:
         raise ValueError(f"{width} x {height} pixels: width and height must be multiples of 8.")
     require_finite(image, "image holds NaN or infinite colours: connect a portrait that was decoded well.")
-    latents = vae.encode(fit(image[..., :3], width, height))
-    if tuple(latents.shape) != (1, 4, height // 8, width // 8):
-        raise ValueError(f"vae gives latents of {tuple(latents.shape)}: connect a Stable Diffusion 1.5 VAE.")
-    require_finite(
-        latents, "vae makes NaN of the portrait: load sd-vae-ft-mse, or start ComfyUI with --fp32-vae."
-    )
-    features = reference_net.reference_features(latents)
+    with memory_said(f"while reading a portrait of {width}x{height} pixels", "make width and height smaller"):
+        latents = vae.encode(fit(image[..., :3], width, height))
+        if tuple(latents.shape) != (1, 4, height // 8, width // 8):
+            raise ValueError(
+                f"vae gives latents of {tuple(latents.shape)}: connect a Stable Diffusion 1.5 VAE."
+            )
+        require_finite(
+            latents, "vae makes NaN of the portrait: load sd-vae-ft-mse, or start ComfyUI with --fp32-vae."
+        )
+        features = reference_net.reference_features(latents)
     for seen in features.values():
         require_finite(seen, NOT_SEEN)
     return Portrait(features, width, height)

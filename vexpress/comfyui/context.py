@@ -2,8 +2,10 @@
 
 import comfy.context_windows as windows
 from comfy.model_patcher import ModelPatcher
+from comfy.patcher_extension import WrappersMP
 
 from .model import VExpress
+from .oom import evaluate_conds_apart
 
 LENGTH, OVERLAP = 24, 4  # frames, as released
 
@@ -33,7 +35,11 @@ def set_context(model: ModelPatcher, length: int = LENGTH, overlap: int = OVERLA
     _check(model, length, overlap)
     model = model.clone()
     model.model_options["context_handler"] = VExpressWindows(length, overlap)
+    model.remove_wrappers_with_key(
+        WrappersMP.PREPARE_SAMPLING, "ContextWindows_prepare_sampling"
+    )  # set before
     windows.create_prepare_sampling_wrapper(model)  # memory is needed for one window, not for the clip
+    evaluate_conds_apart(model)
     return model
 
 

@@ -1,4 +1,4 @@
-"""Disks that are full or may not be written, in words."""
+"""Disks that are full, gone or may not be written, in words."""
 
 import contextlib
 import errno
@@ -19,4 +19,8 @@ def said_in_a_sentence(folder: Path) -> Iterator[None]:
             raise OSError(f"The disk is full, so {folder} could not be written: free some space.") from error
         if error.errno in FORBIDDEN:
             raise OSError(f"{folder} may not be written: change its rights, or choose another.") from error
+        if error.errno == errno.ENOENT and not folder.is_dir():
+            raise FileNotFoundError(
+                f"{folder} was deleted, or its disk is gone, while it was written."
+            ) from error
         raise

@@ -8,6 +8,7 @@ from types import FunctionType, MethodType
 
 import av
 import torch
+from comfy.model_base import BaseModel
 from comfy.model_patcher import ModelPatcher
 from torch import Tensor, nn
 
@@ -25,32 +26,23 @@ def fingerprint(*values: object) -> str:
 
 def model_identity(model: ModelPatcher) -> tuple:
     """The files a MODEL was loaded from and what was done to it since."""
-    loaded = getattr(model, "cached_patcher_init", None)
-    weights = model.model if loaded is None else [_file(part) for part in _flat(loaded[1])]
+    weights = getattr(model.model, "loaded_from", None) or model.model.state_dict()
     settings = {
         k: v for k, v in model.model_options.items() if k != "context_handler"
     }  # it notes what it runs
-    patches = model.patches, model.hook_patches, model.object_patches, settings
-    return weights, patches, model.load_device.type, model.model.get_dtype_inference()
+    patches = model.patches, model.hook_patches, model.object_patches, model.weight_wrapper_patches, settings
+    hung_on = model.wrappers, model.callbacks, model.injections, model.attachments, model.additional_models
+    return weights, patches, hung_on, model.load_device.type, model.model.get_dtype_inference()
 
 
 def vae_identity(vae: object) -> object:
     return getattr(vae, "first_stage_model", None) or type(vae).__qualname__
 
 
-def _file(value: object) -> object:
-    if isinstance(value, str) and os.path.isfile(value):
-        stat = os.stat(value)
-        return os.path.basename(value), stat.st_size, stat.st_mtime_ns
-    return value
-
-
-def _flat(values: Iterable) -> Iterable:
-    for value in values:
-        if isinstance(value, tuple):
-            yield from _flat(value)
-        else:
-            yield value
+def file_identity(path: str) -> tuple[str, int, int]:
+    """Of a large file: name, size and time instead of what is in it."""
+    stat = os.stat(path)
+    return os.path.basename(path), stat.st_size, stat.st_mtime_ns
 
 
 def _parts(value: object, above: tuple[int, ...]) -> Iterable[bytes]:
@@ -65,7 +57,10 @@ def _parts(value: object, above: tuple[int, ...]) -> Iterable[bytes]:
     elif isinstance(value, Tensor):
         yield from _tensor_parts(value)
     elif isinstance(value, nn.Module):
-        yield from _parts(value.state_dict(), above)
+        if not isinstance(value, BaseModel) and not hasattr(
+            value, "_orig_mod"
+        ):  # the model itself, or compiled
+            yield from _parts(value.state_dict(), above)
     elif isinstance(value, Mapping):
         for key in sorted(value, key=repr):
             yield from _parts(key, above)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import folder_paths
 
+from .fingerprint import file_identity
+
 MODELS = "vexpress"  # the folder under models/, and its key in extra_model_paths.yaml
 AUDIO_ENCODERS = "audio_encoders"  # ComfyUI's own
 
@@ -59,12 +61,20 @@ def input_exists(name: str) -> bool:
 
 def input_path(name: str) -> Path:
     """Of a COMBO's value, also with an annotation as in "track.json [output]"."""
-    return Path(folder_paths.get_annotated_filepath(name))
+    path = Path(folder_paths.get_annotated_filepath(name))
+    if not path.is_file():
+        raise FileNotFoundError(f"{path.name} is not at {path}: it was there when the job was queued.")
+    return path
 
 
 def input_fingerprint(name: str) -> str:
     """Changes when the file does."""
     return hashlib.sha256(input_path(name).read_bytes()).hexdigest()
+
+
+def weights_fingerprint(*paths: str) -> str:
+    """Changes when one of the files, which may be missing, is replaced; they are too large to be read for that."""
+    return repr([file_identity(path) for path in paths if os.path.isfile(path)])
 
 
 def next_output(prefix: str, extension: str, width: int, height: int) -> tuple[Path, dict[str, str]]:

@@ -18,6 +18,7 @@ from ..model.reference import ReferenceFeatures, ReferenceNet
 from ..model.unet import unet_arguments
 from .context import set_context
 from .files import load_checkpoint
+from .fingerprint import file_identity
 from .model import VExpressSD15
 from .moving_preview import with_moving_preview
 from .operations import pick_operations
@@ -44,9 +45,11 @@ def load_denoising_model(
     files: DenoisingFiles, weight_dtype: torch.dtype | None = None, disable_dynamic: bool = False
 ) -> ModelPatcher:
     """The MODEL: UNet, motion modules and V-Kps guider as one patcher, with the default context windows set."""
+    loaded_from = weight_dtype, [file_identity(path) for path in files if path]  # before they are read
     weights, source = _unet_weights(files)
     guider = load_part(files.v_kps_guider, "v_kps_guider")
     patcher = denoising_model(weights, guider, source, weight_dtype, disable_dynamic)
+    patcher.model.loaded_from = loaded_from
     patcher.cached_patcher_init = (load_denoising_model, (files, weight_dtype))
     return with_moving_preview(set_context(patcher))
 

@@ -13,21 +13,20 @@ from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
 from ..estimate import in_bytes
-from ..finite import named, require_finite
+from ..finite import require_finite
 from ..video import frame_rate
 from .assemble import deflickered
 from .budget import check_disk, check_memory, disk_needed, memory_needed
 from .clip import Clip
 from .fingerprint import fingerprint, vae_identity
 from .folders import temp_file, unfinished_renders
+from .oom import memory_said
 from .sampling import done_of, percent_of
 from .tell import Countdown, tell, warn
-from .unfinished import UnfinishedRender, others
+from .unfinished import UnfinishedRender, kept_in, others
 from .video_sound import audio_sound
 from .video_writer import Sound, join_videos, write_video
 
-# frames: at 512 x 512 the VAE needs about 2 GB in fp32 for each, and ComfyUI takes fewer where less memory is free
-DECODE_AT_ONCE = 4
 SAVE_SECONDS = 20  # so much work is lost at most
 
 
@@ -54,21 +53,22 @@ def render(
     sound = audio_sound(audio, float(len(latent["samples"]) / rate))
     clip = Clip(model, positive, negative, latent["samples"], seed, steps, cfg)
     job = fingerprint(clip.identity, vae_identity(vae), rate, calm)
-    rendering = Rendering(clip, vae, rate, calm, unfinished_renders() / job)
-    rendering.start()
-    try:
-        return rendering.run(sound)
-    except BaseException:  # ComfyUI's interruption is none of Exception's
-        rendering.keep(audio)
-        raise
+    with kept_in(unfinished_renders() / job) as unfinished:
+        rendering = Rendering(clip, vae, rate, calm, unfinished)
+        rendering.start()
+        try:
+            return rendering.run(sound)
+        except BaseException:  # ComfyUI's interruption is none of Exception's
+            rendering.keep(audio)
+            raise
 
 
 class Rendering:
     """A clip, the parts of its video that are written, and what is kept on disk of both."""
 
-    def __init__(self, clip: Clip, vae, rate: Fraction, calm: bool, folder: Path):
+    def __init__(self, clip: Clip, vae, rate: Fraction, calm: bool, unfinished: UnfinishedRender):
         self.clip, self.vae, self.rate, self.calm = clip, vae, rate, calm
-        self.unfinished = UnfinishedRender(folder)
+        self.unfinished, folder = unfinished, unfinished.folder
         self.partial_video = folder.parents[1] / f"unfinished_{folder.name[:8]}.mp4"
         self.frames_of_parts: list[int] = []
         self.recent: list[Tensor] = []  # the last two pictures, for deflickering those that follow
@@ -120,7 +120,11 @@ class Rendering:
                 kept = f" The first {frames} frames are in {'/'.join(self.partial_video.parts[-3:])}."
         except Exception as error:  # why the render broke off is worth more to the user
             logging.error("V-Express Render could not keep all it had done: %s", error)
-        self._say(f"Stopped. Run the same job again, and it goes on from {self.safe}.{kept}")
+        again = f"it goes on from {self.safe}"
+        if self.unfinished.lost_part(len(self.frames_of_parts)):
+            self.unfinished.remove()
+            again = "it starts anew"
+        self._say(f"Stopped. Run the same job again, and {again}.{kept}")
 
     def _write_part(self, latents: Tensor) -> None:
         """latents: (f, 4, h, w)"""
@@ -168,14 +172,20 @@ def remembered(pictures: Iterable[Tensor], recent: deque[Tensor]) -> Iterator[Te
 
 
 def decoded(vae, latents: Tensor, first: int = 0) -> Iterator[Tensor]:
-    """Pictures one by one: (H, W, 3) in 0..1. latents: (f, 4, h, w) of the clip's frames from `first` on"""
-    for batch in latents.split(DECODE_AT_ONCE):
+    """
+    Pictures (H, W, 3) in 0..1, decoded one by one: the least memory, and always the same numbers, where ComfyUI would
+    split a batch by what memory happens to be free.
+
+    latents: (f, 4, h, w) of the clip's frames from `first` on
+    """
+    height, width = (8 * side for side in latents.shape[2:])
+    for frame, latent in enumerate(latents.split(1), first):
         comfy.model_management.throw_exception_if_processing_interrupted()
-        pictures = vae.decode(batch)
+        with memory_said(f"while decoding a picture of {width}x{height} pixels", "make the picture smaller"):
+            picture = vae.decode(latent)[0]
         require_finite(
-            pictures,
-            f"The VAE gives {named(range(first, first + len(batch)))} as NaN, which would be black: load sd-vae-ft-mse, "
+            picture,
+            f"The VAE gives frame {frame} as NaN, which would be black: load sd-vae-ft-mse, "
             "or start ComfyUI with --fp32-vae.",
         )
-        first += len(batch)
-        yield from pictures
+        yield picture

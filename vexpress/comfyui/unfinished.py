@@ -1,8 +1,10 @@
 """What a render keeps on disk while it runs, so that the same job, queued again, goes on where it ended."""
 
+import contextlib
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -11,9 +13,32 @@ from torch import Tensor
 
 from ..estimate import in_bytes
 from .disk import said_in_a_sentence
+from .lock import Taken, alone, is_taken
 from .tell import warn
+from .video_writer import count_frames
 
 STATE = "state.safetensors"
+
+
+@contextlib.contextmanager
+def kept_in(folder: Path) -> Iterator["UnfinishedRender"]:
+    """The folder of a job, which no other ComfyUI can have at the same time."""
+    with said_in_a_sentence(folder.parent):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = contextlib.ExitStack()
+        try:
+            lock.enter_context(alone(lock_of(folder)))
+        except Taken:
+            raise ValueError(
+                f"Another ComfyUI renders this very job into {folder.parents[1]} right now: wait for it, or set another "
+                "seed."
+            ) from None
+    with lock:
+        yield UnfinishedRender(folder)
+
+
+def lock_of(folder: Path) -> Path:
+    return folder.with_suffix(".lock")
 
 
 class UnfinishedRender:
@@ -41,14 +66,17 @@ class UnfinishedRender:
         except SafetensorError:
             warn(f"{self.folder / STATE} is damaged: the render starts anew.")
             return {}
-        if all(self.part(number).is_file() for number in range(len(state["parts"]))):
-            return state
-        warn(f"{self.folder} lacks a part of the video: the render starts anew.")
-        return {}
+        for number, frames in enumerate(state["parts"].tolist()):
+            if count_frames(self.part(number)) != frames:
+                warn(f"{self.part(number)} is lost or damaged: the render starts anew.")
+                return {}
+        return state
 
     def save(self, state: dict[str, Tensor]) -> None:
         """state: with "parts", the number of pictures in each part that is written"""
         path, new = self.folder / STATE, self.folder / f"{STATE}.part"
+        if lost := self.lost_part(len(state["parts"])):
+            raise FileNotFoundError(f"{lost} was deleted, or its disk is gone: the video has to start anew.")
         with said_in_a_sentence(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             try:
@@ -60,6 +88,10 @@ class UnfinishedRender:
             finally:
                 new.unlink(missing_ok=True)
 
+    def lost_part(self, count: int) -> Path | None:
+        """The first of `count` parts that is gone."""
+        return next((part for part in map(self.part, range(count)) if not part.is_file()), None)
+
     def part(self, number: int) -> Path:
         return self.folder / f"{number:06}.mp4"
 
@@ -69,7 +101,8 @@ class UnfinishedRender:
 
 def others(current: Path) -> str:
     """One sentence about what other jobs have left beside this one's folder, "" if nothing."""
-    left = sorted(state.parent for state in current.parent.glob(f"*/{STATE}") if state.parent != current)
+    jobs = sorted(state.parent for state in current.parent.glob(f"*/{STATE}"))
+    left = [job for job in jobs if job != current and not is_taken(lock_of(job))]
     if not left:
         return ""
     named = ", ".join(f"{job.name} ({in_bytes(_size(job))}, {_last_used(job)})" for job in left)

@@ -152,17 +152,34 @@ def _packets(parts: list[Path], rate: Fraction) -> Iterator[tuple[int, av.Packet
                 yield frames, packet
 
 
+def count_frames(path: Path) -> int:
+    """Pictures in a video of VideoWriter; 0 if it cannot be read."""
+    try:
+        with av.open(path) as video:
+            return video.streams.video[0].frames
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
 @contextlib.contextmanager
 def mp4(path: Path) -> Iterator[OutputContainer]:
     """A file to be written that is never half there under its name."""
     partial = path.with_name(path.name + ".part")
     with said_in_a_sentence(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
         file = av.open(partial, "w", format="mp4", options={"movflags": "faststart"})
         try:
             yield file
             file.close()
+            _reach_disk(partial)
             os.replace(partial, path)
         finally:
             with contextlib.suppress(av.FFmpegError):
                 file.close()
             partial.unlink(missing_ok=True)
+
+
+def _reach_disk(path: Path) -> None:
+    """So that after a power cut nothing is under its name that is not whole."""
+    with open(path, "r+b") as file:
+        os.fsync(file.fileno())
