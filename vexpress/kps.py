@@ -8,7 +8,7 @@ from torch import Tensor
 
 ASPECT_TOLERANCE = 0.01
 MOST_FRAMES = 1_000_000  # nine hours
-LARGEST_SIDE = 16384  # pixels
+LARGEST_SIDE = 1 << 16  # pixels
 FARTHEST = 1e6  # pixels from the picture's corner
 FASTEST = 1000  # frames per second
 

@@ -40,7 +40,9 @@ def check_safetensors(path: Path) -> None:
         header = int.from_bytes(file.read(8), "little")
     if header > MOST_HEADER:
         raise ValueError(f"its header claims {header} bytes, and {MOST_HEADER} are the most.")
-    with safe_open(path, "pt"):  # every tensor's shape, type and place agree, and nothing lies outside the file
+    with safe_open(
+        path, "pt"
+    ):  # every tensor's shape, type and place agree, and nothing lies outside the file
         pass
 
 
@@ -67,7 +69,9 @@ def _check_zip(path: Path) -> None:
 
 def check_tensor(key: str, tensor: Tensor) -> None:
     """Every number of it lies in the file: an expanded or an empty one may claim any shape."""
-    plain = type(tensor) in (Tensor, nn.Parameter) and tensor.layout == torch.strided and not tensor.is_quantized
+    plain = (
+        type(tensor) in (Tensor, nn.Parameter) and tensor.layout == torch.strided and not tensor.is_quantized
+    )
     if not plain or tensor.device.type != "cpu":
         raise ValueError(f"{key} is no plain tensor.")
     if not tensor.numel() or tensor.nbytes > tensor.untyped_storage().nbytes():
