@@ -79,7 +79,7 @@ def input_fingerprint(name: str) -> str:
 def next_output(prefix: str, extension: str, width: int, height: int) -> tuple[Path, dict[str, str]]:
     """The next free file for a prefix in the output folder, and how ComfyUI's history names it."""
     output = folder_paths.get_output_directory()
-    if not folder_paths.is_within_directory(output, os.path.join(output, os.path.dirname(prefix))):
+    if not folder_paths.is_within_directory(output, os.path.join(output, prefix)):
         raise ValueError(f"filename_prefix is {prefix!r}: it must stay in the output folder.")
     try:
         folder, stem, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, output, width, height)

@@ -46,6 +46,7 @@ def load_denoising_model(
     """The MODEL: UNet, motion modules and V-Kps guider as one patcher, with the default context windows set."""
     weights, source = _unet_weights(files)
     guider = load_part(files.v_kps_guider, "v_kps_guider")
+    source += f" and {os.path.basename(files.v_kps_guider)}"
     patcher = denoising_model(weights, guider, source, weight_dtype, disable_dynamic)
     patcher.cached_patcher_init = (load_denoising_model, (files, weight_dtype))
     return set_context(patcher)
