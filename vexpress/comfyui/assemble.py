@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..audio import check_voice
+from ..pictures import rgb
 from ..video import deflicker, frame_rate, pad_to_even, sound_track
 
 
@@ -27,7 +28,7 @@ def assemble(
             audio["waveform"], audio["sample_rate"], float(len(images) / rate)
         )
         audio = {"waveform": waveform, "sample_rate": sample_rate}
-    images = images[..., :3]
+    images = rgb(images, "images")
     if calm:
         images = deflicker_images(images)
     return pad_to_even(images), audio, rate

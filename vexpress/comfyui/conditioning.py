@@ -9,6 +9,7 @@ from torch import Tensor
 from ..audio import AudioTokens
 from ..kps import Kps, check_same_aspect
 from ..model.unet import AttentionWeights
+from ..pictures import rgb
 from .loader import LoadedReferenceNet
 from .model import CONDITION, Condition, Portrait
 
@@ -21,7 +22,7 @@ def encode_reference(
         raise ValueError(f"image holds {len(image)} pictures: connect one portrait.")
     if width % 8 or height % 8:
         raise ValueError(f"{width} x {height} pixels: width and height must be multiples of 8.")
-    latents = vae.encode(fit(image[..., :3], width, height))
+    latents = vae.encode(fit(rgb(image, "image"), width, height))
     if tuple(latents.shape) != (1, 4, height // 8, width // 8):
         raise ValueError(f"vae gives latents of {tuple(latents.shape)}: connect a Stable Diffusion 1.5 VAE.")
     return Portrait(reference_net.reference_features(latents), width, height)

@@ -15,6 +15,8 @@ from av.video.reformatter import ColorRange, Colorspace
 from comfy_api.latest import Input
 from numpy import ndarray
 
+from ..pictures import rgb
+
 # SWS_BICUBIC | SWS_FULL_CHR_H_INT | SWS_ACCURATE_RND: PyAV names the second only from 18.0 on, ComfyUI takes 16.0
 EXACT = 0x4 | 0x2000 | 0x40000
 
@@ -126,8 +128,8 @@ def _has_no_file(video: Input.Video) -> bool:
 
 
 def _pictures_of_images(video: Input.Video) -> Iterator[ndarray]:
-    for image in video.get_components().images:
-        yield (image[..., :3].float() * 255).round().clamp(0, 255).byte().cpu().numpy()
+    for image in rgb(video.get_components().images, "images"):
+        yield (image.float() * 255).round().clamp(0, 255).byte().cpu().numpy()
 
 
 def _pictures_of_file(video: Input.Video) -> Iterator[ndarray]:
