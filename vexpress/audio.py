@@ -8,6 +8,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 SAMPLE_RATE = 16000  # Hz, what wav2vec2 was trained on
+SLOWEST, FASTEST = 1000, 1_000_000  # Hz, of the sound that comes in
+LOUDEST = 2**32  # whole numbers of 16 or 32 bits are heard as well
 SHORTEST_VOICE = 0.025  # seconds: 400 samples, the receptive field of one wav2vec2 feature
 FEATURES_PER_FRAME = 2  # audio features, after they are stretched to the frames
 PAD_FRAMES = 2  # frames heard before and after one's own
@@ -37,6 +39,10 @@ def check_voice(waveform: Tensor, sample_rate: int) -> None:
     """
     if sample_rate <= 0:
         raise ValueError(f"audio has a sample rate of {sample_rate} Hz; it must be positive.")
+    if not SLOWEST <= sample_rate <= FASTEST:
+        raise ValueError(f"audio has a sample rate of {sample_rate} Hz; {SLOWEST} to {FASTEST} Hz are heard.")
+    if waveform.dim() != 3 or not waveform.shape[1]:
+        raise ValueError(f"audio has the shape {tuple(waveform.shape)}; AUDIO is (1, channels, samples).")
     if waveform.shape[0] != 1:
         raise ValueError(f"audio is a batch of {waveform.shape[0]} clips; give one at a time.")
     seconds = waveform.shape[-1] / sample_rate if waveform.numel() else 0.0
@@ -44,6 +50,10 @@ def check_voice(waveform: Tensor, sample_rate: int) -> None:
         raise ValueError(f"audio lasts {seconds:.4f} s; the shortest voice is {SHORTEST_VOICE} s.")
     if not waveform.isfinite().all():
         raise ValueError("audio holds NaN or infinite samples; all must be finite numbers.")
+    if waveform.abs().max() > LOUDEST:
+        raise ValueError(
+            f"audio holds samples of up to {waveform.abs().max():g}; they should lie in -1 to 1."
+        )
 
 
 def voice_frames(waveform: Tensor, sample_rate: int, fps: float, frames: int = 0) -> int:

@@ -395,7 +395,7 @@ def graph_with(server, node_id: str) -> dict:
             "reference": ["VExpressEncodeReference", 0], "audio_tokens": ["VExpressEncodeAudio", 0], "kps": kps,
             "reference_weight": 0.95, "audio_weight": 3.0,
         },
-        "VExpressSpeed": {"model": ["VExpressLoader", 0], "preset": "exact"},
+        "VExpressSpeed": {"model": ["VExpressLoader", 0], "preset": "exact: 25 steps"},
         "VExpressSampler": clip,
         "VExpressAssembleVideo": {"images": image, "audio": voice, "fps": 30.0, "deflicker": False},
         "VExpressRender": clip | {"vae": ["vae", 0], "audio": voice, "fps": 30.0, "deflicker": False},

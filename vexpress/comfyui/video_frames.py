@@ -81,6 +81,8 @@ def opened(video: Input.Video) -> Iterator[av.container.InputContainer]:
     try:
         with av.open(source, container_options=closed) as container:
             for stream in container.streams.video:
+                if stream.codec_context is None:
+                    raise ValueError("The video cannot be read: nothing here decodes its pictures.")
                 stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
             yield container
     except av.FFmpegError as error:
