@@ -41,7 +41,7 @@ def check_voice(waveform: Tensor, sample_rate: int) -> None:
         raise ValueError(f"audio has a sample rate of {sample_rate} Hz; it must be positive.")
     if not SLOWEST <= sample_rate <= FASTEST:
         raise ValueError(f"audio has a sample rate of {sample_rate} Hz; {SLOWEST} to {FASTEST} Hz are heard.")
-    if waveform.dim() != 3 or not waveform.shape[1]:
+    if waveform.dim() != 3:
         raise ValueError(f"audio has the shape {tuple(waveform.shape)}; AUDIO is (1, channels, samples).")
     if waveform.shape[0] != 1:
         raise ValueError(f"audio is a batch of {waveform.shape[0]} clips; give one at a time.")
