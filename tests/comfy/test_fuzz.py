@@ -125,7 +125,7 @@ def folder(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("fuzz")
 
 
-@cases(100)
+@cases(120)
 @given(content=st.one_of(NEARLY, NEARLY, NEARLY, ANYTHING))
 def test_any_json_is_a_track_or_a_sentence(content, folder):
     path = folder / "track.json"
@@ -166,7 +166,7 @@ def whole(folder) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in sorted(files)}
 
 
-@cases(100)
+@cases(120)
 @given(data=st.data(), damage=DAMAGE, cut=CUT)
 def test_any_damaged_file_is_read_or_named(data, damage, cut, folder, whole):
     name = data.draw(st.sampled_from(sorted(whole)))
@@ -214,7 +214,7 @@ def hearing(server):
     return encoder, load_audio_projection(str(models / "vexpress" / "audio_projection.bin"))
 
 
-@cases(90)
+@cases(100)
 @given(
     clips=st.integers(0, 2),
     channels=st.integers(0, 8),
@@ -317,7 +317,7 @@ def at_and_beyond(socket) -> st.SearchStrategy:
     return odd
 
 
-@cases(100)
+@cases(50)
 @given(data=st.data())
 def test_any_value_of_a_widget_is_taken_or_refused_by_a_living_server(data, server):
     node_id, socket = data.draw(st.sampled_from(SOCKETS), label="socket")
@@ -338,7 +338,7 @@ def test_any_value_of_a_widget_is_taken_or_refused_by_a_living_server(data, serv
         OUTCOMES["results"] += 1
     except ComfyError as error:
         assert SENTENCE.search(str(error)), f"{node_id}.{socket.id} = {value!r}: {error}"
-        assert not re.search(r"failed: ('\w+'|index|list|tuple)", str(error)), (
+        assert not re.search(r"failed: ('\w+'$|(list |tuple )?index (out|\d))", str(error)), (
             f"{node_id}.{socket.id}: {error}"
         )
         OUTCOMES["sentences"] += 1

@@ -34,9 +34,9 @@ def fit(image: Tensor, width: int, height: int) -> Tensor:
     check_same_aspect("An image", (source_width, source_height), (width, height))
     if (source_width, source_height) == (width, height):
         return image
-    return comfy.utils.common_upscale(image.movedim(-1, 1), width, height, "lanczos", "disabled").movedim(
-        1, -1
-    )
+    return comfy.utils.common_upscale(
+        image.float().movedim(-1, 1), width, height, "lanczos", "disabled"
+    ).movedim(1, -1)
 
 
 def condition(
