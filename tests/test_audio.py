@@ -118,6 +118,9 @@ def test_one_frame_of_half_precision_features():
         (torch.full((1, 1, 16000), float("nan")), 16000, "NaN or infinite"),
         (torch.full((1, 1, 16000), float("inf")), 16000, "NaN or infinite"),
         (torch.zeros(1, 1, 16000), 0, "sample rate of 0 Hz; it must be positive"),
+        (torch.zeros(1, 1, 16000), 1, "sample rate of 1 Hz; 1000 to 1000000 Hz are heard"),
+        (torch.zeros(1, 16000), 16000, r"audio has the shape \(1, 16000\)"),
+        (torch.full((1, 1, 16000), 1e30), 16000, "samples of up to 1e\\+30"),
     ],
 )
 def test_bad_audio_is_refused_in_a_sentence(waveform, sample_rate, message):

@@ -376,6 +376,14 @@ def test_a_video_that_claims_a_false_size_is_refused(tmp_path, little_memory):
         frames_of(tmp_path / "large.avi")
 
 
+def test_a_video_without_a_decoder_is_refused(tmp_path):
+    write_video(tmp_path / "foreign.avi", "mjpeg", [64])
+    content = (tmp_path / "foreign.avi").read_bytes()
+    (tmp_path / "foreign.avi").write_bytes(content.replace(b"MJPG", b"QQQQ"))
+    with pytest.raises(ValueError, match="The video cannot be read: nothing here decodes its pictures"):
+        frames_of(tmp_path / "foreign.avi")
+
+
 def test_a_video_that_changes_its_size_is_refused(tmp_path):
     write_video(tmp_path / "changing.avi", "mjpeg", [64, 64, 96])
     with pytest.raises(ValueError, match="Frame 2 of the video has 96x96 pixels, the first one 64x64"):
