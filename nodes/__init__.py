@@ -6,6 +6,7 @@ from .crop import CropFace, PasteFace
 from .detect import DetectKps, KpsFromLandmarks
 from .evaluate import Evaluate
 from .kps import DrawKps, LoadKps, SaveKps
+from .limits import keep_limits
 from .models import Loader
 from .motion import IdleMotion, RetargetKps
 from .render import Render
@@ -39,3 +40,6 @@ NODES = [
     SamplerSelect,
     Noise,
 ]
+
+for node in NODES:
+    keep_limits(node)

@@ -2,13 +2,14 @@
 
 from comfy_api.latest import io
 
+from ..vexpress.kps import MOST_FRAMES
+
 STEPS, CFG = 25, 3.5
-LONGEST = 1_000_000  # frames: nine hours
 TALKING_HEAD = ["talking head", "lip sync", "数字人", "口型同步", "会说话的头像"]
 
 
 def frames_input(tooltip: str) -> io.Int.Input:
-    return io.Int.Input("frames", default=0, min=0, max=LONGEST, tooltip=tooltip)
+    return io.Int.Input("frames", default=0, min=0, max=MOST_FRAMES, tooltip=tooltip)
 
 
 def video_fps_input(tooltip: str) -> io.Float.Input:

@@ -11,12 +11,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 SAMPLE_RATE = 16000  # Hz, what wav2vec2 was trained on
+SLOWEST, FASTEST = 1000, 1_000_000  # Hz, of the sound that comes in
+LOUDEST = 2**32  # whole numbers of 16 or 32 bits are heard as well, and its square is still a float32
 SHORTEST_VOICE = 0.025  # seconds: 400 samples, the receptive field of one wav2vec2 feature
 SILENT = 0.001  # a voice that never is louder is taken for silence: -60 dB
 FULL_SCALE, CLIPPED_SAMPLES = 0.999, 3  # so many samples in a row at the limit have been cut off
 FEATURES_PER_FRAME = 2  # audio features, after they are stretched to the frames
 PAD_FRAMES = 2  # frames heard before and after one's own
-LOUDEST = 1e9  # far beyond any recording's full scale, and its square is still a float32
 LONGEST_RATIO = 1000  # of two sample rates; 44.1 to 16 kHz is 441 to 160
 
 
@@ -46,6 +47,8 @@ def check_voice(waveform: Tensor, sample_rate: int) -> None:
         raise ValueError(f"audio has the shape {tuple(waveform.shape)}, not (1, channels, samples).")
     if sample_rate <= 0:
         raise ValueError(f"audio has a sample rate of {sample_rate} Hz; it must be positive.")
+    if not SLOWEST <= sample_rate <= FASTEST:
+        raise ValueError(f"audio has a sample rate of {sample_rate} Hz; {SLOWEST} to {FASTEST} Hz are heard.")
     if waveform.shape[0] != 1:
         raise ValueError(f"audio is a batch of {waveform.shape[0]} clips; give one at a time.")
     seconds = waveform.shape[-1] / sample_rate if waveform.numel() else 0.0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 POSITIONAL_TABLE = "pos_encoder.pe"
+MOST_LEVELS = 16  # of a UNet; the released one has 4
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,15 @@ class UNetConfig:
             return cls._of(weights)
         except KeyError as error:
             raise ValueError(f"{source} lacks {error.args[0]}, which tells the size of its UNet.") from error
+        except IndexError as error:
+            raise ValueError(
+                f"{source} has weights of too few dimensions to tell the size of its UNet."
+            ) from error
 
     @classmethod
     def _of(cls, weights: Mapping[str, Tensor]) -> "UNetConfig":
-        levels = range(
-            1 + max(int(level) for level in re.findall(r"down_blocks\.(\d+)\.", " ".join(weights)))
-        )
+        numbers = re.findall(r"down_blocks\.(\d{1,3})\.", " ".join(weights))
+        levels = range(min(1 + max(map(int, numbers), default=0), MOST_LEVELS))
         to_k = "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight"
         return cls(
             channels=tuple(weights[f"down_blocks.{i}.resnets.0.conv2.weight"].shape[0] for i in levels),

@@ -19,6 +19,7 @@ EYE_DISTANCE_PER_NOSE = 1.5
 RING = 0.1  # of the side: the band where colours are compared, background and shoulders rather than face
 FLAT = 1 / 255  # a ring with less contrast says little of it
 MOST_GAIN = 1.5
+MOST_SIDE = 8192  # pixels: 0.8 GB
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,11 @@ def place(kps: Kps, margin: float, size: int) -> Placement:
             f"Eyes and nose of the V-Kps all lie at {_point(nose)}: that says no size of a face."
         )
     side = max(round(margin * reach.item() / EYE_DISTANCE), 1)
+    if side > MOST_SIDE:
+        raise ValueError(
+            f"The face at {_point(nose)} asks for a square of {side} pixels, and {MOST_SIDE} are the most: make the "
+            "picture smaller, or lower margin."
+        )
     left, top = (round(centre - side / 2) for centre in torch.lerp(eyes, nose, CENTRE).tolist())
     if not (-side < left < kps.width and -side < top < kps.height):
         raise ValueError(f"The face at {_point(nose)} lies outside the picture of {kps.width}x{kps.height}.")

@@ -9,6 +9,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from .kps import Kps
+from .pictures import rgb
 
 RED, GREEN, BLUE = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], dtype=np.uint8)
 LIMB_BRIGHTNESS = 0.6
@@ -59,12 +60,13 @@ def draw_over(kps: Kps, background: Tensor | None = None) -> Tensor:
     """
     if background is None:
         return draw_kps(kps.points, kps.width, kps.height).float() / 255
+    background = rgb(background, "background")
     height, width = background.shape[1:3]
     frames = max(len(kps), len(background))
     if len(background) not in (1, frames):
         raise ValueError(f"{len(background)} background pictures do not fit {frames} frames of V-Kps.")
     drawn = draw_kps(kps.scaled(width, height).expanded(frames).points, width, height).to(background.device)
-    return torch.where((drawn > 0).any(-1, keepdim=True), drawn.float() / 255, background[..., :3].float())
+    return torch.where((drawn > 0).any(-1, keepdim=True), drawn.float() / 255, background.float())
 
 
 def _draw_frame(image: ndarray, points: ndarray) -> None:

@@ -7,6 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 ASPECT_TOLERANCE = 0.01
+MOST_FRAMES = 1_000_000  # nine hours
+LARGEST_SIDE = 1 << 16  # pixels
+FARTHEST = 1e6  # pixels from the picture's corner
+FASTEST = 1000  # frames per second
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,15 +32,23 @@ class Kps:
         shape = tuple(self.points.shape)
         if len(shape) != 3 or shape[1:] != (3, 2) or shape[0] == 0:
             raise ValueError(f"V-Kps points have the shape {shape}, not (frames, 3, 2).")
-        broken = (~self.points.isfinite()).flatten(1).any(1)
-        if broken.any():
-            frame = int(broken.nonzero()[0])
-            raise ValueError(f"Frame {frame} of the V-Kps has a point that is not a finite number.")
-        if self.width < 1 or self.height < 1:
-            raise ValueError(f"V-Kps need a picture of at least 1x1 pixels, not {self.width}x{self.height}.")
-        if not 0 < self.fps < float("inf"):
-            raise ValueError(f"V-Kps need a frame rate above 0, not {self.fps}.")
+        if shape[0] > MOST_FRAMES:
+            raise ValueError(f"V-Kps have {shape[0]} frames, and {MOST_FRAMES} are the most.")
+        self._check(~self.points.isfinite(), "that is not a finite number")
+        self._check(self.points.abs() > FARTHEST, f"more than {FARTHEST:.0f} pixels away")
+        if not (1 <= self.width <= LARGEST_SIDE and 1 <= self.height <= LARGEST_SIDE):
+            raise ValueError(
+                f"V-Kps need a picture of 1x1 to {LARGEST_SIDE}x{LARGEST_SIDE} pixels, not {self.width}x{self.height}."
+            )
+        if not 0 < self.fps <= FASTEST:
+            raise ValueError(f"V-Kps need a frame rate above 0 and up to {FASTEST}, not {self.fps}.")
         object.__setattr__(self, "points", self.points.detach().to("cpu", torch.float32))
+
+    def _check(self, broken: Tensor, how: str) -> None:
+        """broken: (F, 3, 2) bool"""
+        if broken.any():
+            frame = int(broken.flatten(1).any(1).nonzero()[0])
+            raise ValueError(f"Frame {frame} of the V-Kps has a point {how}.")
 
     def __len__(self) -> int:
         return len(self.points)

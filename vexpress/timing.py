@@ -6,12 +6,13 @@ from enum import Enum
 import torch
 from torch import Tensor
 
-from .kps import Kps
+from .kps import MOST_FRAMES, Kps
 
 SMOOTHING = (
     7  # frames: halves the jitter of detected tracks, moves points by half a percent of the eye distance
 )
 TURN_ROUND = 0.2  # seconds a ping-pong takes to slow down, and to pick up speed again
+MOST_CONTINUED = 10 * MOST_FRAMES  # of a driving track that plays faster than the clip
 LONGEST_FADE = 4.0  # seconds from the end of a loop into its beginning
 
 
@@ -45,6 +46,11 @@ def played(kps: Kps, frames: int, fps: float, timing: Timing, continue_by: Conti
         return replace(kps.interpolated(frames), fps=fps)
     end = (frames - 1) * kps.fps / fps
     if end >= len(kps) > 1:  # not merely within its last frame
+        if end > MOST_CONTINUED:
+            raise ValueError(
+                f"{frames} frames at {fps:g} fps are {end:.0f} of the driving V-Kps at {kps.fps:g} fps, and "
+                f"{MOST_CONTINUED} are the most."
+            )
         kps = replace(kps, points=_continued(kps, int(end) + 2, continue_by))
     return kps.resampled(frames, fps)
 
@@ -53,7 +59,13 @@ def whole_track(kps: Kps, fps: float, timing: Timing) -> int:
     """Frames of the clip that a track fills by itself."""
     if timing == Timing.STRETCH:
         return len(kps)
-    return max(round(len(kps) * fps / kps.fps), 1)
+    frames = max(round(len(kps) * fps / kps.fps), 1)
+    if frames > MOST_FRAMES:
+        raise ValueError(
+            f"The driving V-Kps, {len(kps)} frames at {kps.fps:g} fps, fill {frames} frames at {fps:g} fps, and "
+            f"{MOST_FRAMES} are the most."
+        )
+    return frames
 
 
 def _continued(kps: Kps, frames: int, continue_by: ContinueBy) -> Tensor:

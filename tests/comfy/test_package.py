@@ -19,7 +19,15 @@ ROOT = Path(__file__).parents[2]
 LARGEST = 3_000_000  # bytes, of the zip
 FOLDERS = {"docs", "example_inputs", "locales", "nodes", "subgraphs", "vexpress", "web", "workflows"}
 BESIDES = {
-    *("CHANGELOG.md", "CONVENTIONS.md", "LICENSE", "README.md", "__init__.py", "pyproject.toml"),
+    *(
+        "CHANGELOG.md",
+        "CONVENTIONS.md",
+        "LICENSE",
+        "README.md",
+        "SECURITY.md",
+        "__init__.py",
+        "pyproject.toml",
+    ),
     *("tools/__main__.py", "tools/convert.py"),
 }
 UNWELCOME = {"ctypes", "ftplib", "http", "requests", "socket", "subprocess", "urllib"}  # in a registry's eyes

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..audio import check_voice
 from ..finite import require_finite
+from ..pictures import rgb
 from ..video import deflicker, frame_rate, pad_to_even, sound_track
 from .video_frames import with_progress
 
@@ -28,13 +29,13 @@ def assemble(
             audio["waveform"], audio["sample_rate"], float(len(images) / rate)
         )
         audio = {"waveform": waveform, "sample_rate": sample_rate}
-    images = images[..., :3]
     for number, picture in enumerate(images):
         require_finite(
             picture,
             f"Frame {number} of images is NaN, which would be black: decode with sd-vae-ft-mse, or start ComfyUI with "
             "--fp32-vae.",
         )
+    images = rgb(images, "images")
     if calm:
         images = deflicker_images(images)
     return pad_to_even(images), audio, rate

@@ -1,11 +1,11 @@
 """wav2vec2 of transformers as ComfyUI's AUDIO_ENCODER, always in float32."""
 
-import json
 import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
+from pathlib import Path
 
 import comfy.model_management
 import comfy.model_patcher
@@ -24,6 +24,7 @@ from ..model.wav2vec2 import (
     receptive_field,
     windows,
 )
+from ..untrusted import read_json
 from .files import load_checkpoint
 from .oom import memory_said
 from .tell import Countdown
@@ -34,6 +35,14 @@ HEARD = 40 << 10  # bytes: the transformer of wav2vec2-base on one feature
 KEPT = 10 << 10  # bytes: a feature before and after it
 
 TRAINING_ONLY = ("lm_head.", "quantizer.", "project_q.", "project_hid.", "masked_spec_embed")
+MOST_CONFIG = 1 << 20  # bytes
+MOST_WIDTH = 1 << 16
+MOST_LAYERS = 100  # the largest model of the hub has 48
+SIZES = {  # of the hub's config.json; all else in it is left alone
+    *("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act"),
+    *("conv_dim", "conv_stride", "conv_kernel", "conv_bias", "feat_extract_norm", "feat_extract_activation"),
+    *("num_conv_pos_embeddings", "num_conv_pos_embedding_groups", "do_stable_layer_norm", "layer_norm_eps"),
+}
 AS_HERE = {
     "mask_time_prob": 0.0,
     "mask_feature_prob": 0.0,
@@ -117,7 +126,12 @@ def load_audio_encoder(path: str, attention: Attention = Attention.WHOLE) -> Aud
     if not os.path.isfile(config):
         source += f" (read as wav2vec2-base, for want of a {os.path.basename(config)} beside it)"
     state_dict = _plain_layout(load_checkpoint(path))
-    network = build_wav2vec2(_read_config(config))
+    described = _read_config(config)
+    try:
+        network = build_wav2vec2(described)
+    except Exception as error:  # transformers' own kinds, and torch's for sizes that contradict each other
+        name = os.path.basename(config)
+        raise ValueError(f"{name} describes no wav2vec2: {' '.join(str(error).split())}") from error
     load_weights(network, state_dict, source)
     return AudioEncoder(network, attention)
 
@@ -149,16 +163,36 @@ def _plain_layout(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _read_config(path: str) -> dict[str, object]:
-    """The hub's config.json, or nothing (which means wav2vec2-base) if there is none."""
+    """The sizes in the hub's config.json, or nothing (which means wav2vec2-base) if there is none."""
     if not os.path.isfile(path):
         return {}
+    name = os.path.basename(path)
     try:
-        with open(path, encoding="utf-8") as file:
-            config = json.load(file)
-        if config["model_type"] == "wav2vec2":
-            return config
+        config = read_json(Path(path), MOST_CONFIG)
+        kind = config["model_type"]
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{os.path.basename(path)} is no config.json of a wav2vec2 model.") from error
-    raise ValueError(
-        f"{os.path.basename(path)} is the config of a {config['model_type']}, not of a wav2vec2."
-    )
+        raise ValueError(f"{name} is no config.json of a wav2vec2 model.") from error
+    if kind != "wav2vec2":
+        raise ValueError(f"{name} is the config of a {kind}, not of a wav2vec2.")
+    config = {key: value for key, value in config.items() if key in SIZES}
+    _check_config(config, name)
+    return config
+
+
+def _check_config(config: dict[str, object], name: str) -> None:
+    """What the weights' shapes do not tell, and what could grow beyond them."""
+    sizes = {key: value for key, value in config.items() if isinstance(value, list)}
+    numbers = [config[key] for key in SIZES & config.keys() if isinstance(config[key], int)]
+    numbers += [number for values in sizes.values() for number in values]
+    if not all(isinstance(number, int) and 0 <= number <= MOST_WIDTH for number in numbers):
+        raise ValueError(f"{name} has sizes that are no whole numbers from 0 to {MOST_WIDTH}.")
+    if max([config.get("num_hidden_layers", 0), *map(len, sizes.values())]) > MOST_LAYERS:
+        raise ValueError(f"{name} asks for more than {MOST_LAYERS} layers.")
+    epsilon = config.get("layer_norm_eps", 1e-5)
+    if not (isinstance(epsilon, float) and 0 < epsilon < 1):
+        raise ValueError(f"{name} has a layer_norm_eps of {epsilon}; it must be above 0 and below 1.")
+    if "conv_stride" in sizes and math.prod(sizes["conv_stride"]) != SAMPLES_PER_FEATURE:
+        raise ValueError(
+            f"{name} has strides of {math.prod(sizes['conv_stride'])} samples; V-Express hears a feature every "
+            f"{SAMPLES_PER_FEATURE}."
+        )

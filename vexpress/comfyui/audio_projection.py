@@ -8,7 +8,7 @@ import comfy.ops
 import torch
 from torch import Tensor
 
-from ..keys import load_weights
+from ..keys import check_sizes, load_weights
 from ..model import audio_projection as model
 from .loader import load_part
 
@@ -22,14 +22,19 @@ class AudioProjection:
         """
         source: file name, for the error that names weights which do not fit
         """
-        self.config = model.AudioProjectionConfig.of(state_dict)
+        check_sizes(lambda: self._network(state_dict, None), state_dict, source)
         load_device = comfy.model_management.get_torch_device()
         offload_device = comfy.model_management.unet_offload_device()
-        network = model.AudioProjection(
-            self.config, dtype=torch.float32, device=offload_device, operations=comfy.ops.manual_cast
-        )
+        network = self._network(state_dict, offload_device)
+        self.config = network.config
         load_weights(network, state_dict, source)
         self.patcher = comfy.model_patcher.CoreModelPatcher(network.eval(), load_device, offload_device)
+
+    @staticmethod
+    def _network(state_dict: dict[str, Tensor], device: torch.device | None) -> model.AudioProjection:
+        config = model.AudioProjectionConfig.of(state_dict)
+        layers = dict(dtype=torch.float32, device=device, operations=comfy.ops.manual_cast)
+        return model.AudioProjection(config, **layers)
 
     def encode(self, features: Tensor) -> Tensor:
         """

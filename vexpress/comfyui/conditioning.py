@@ -8,6 +8,7 @@ from ..audio import AudioTokens
 from ..finite import require_finite
 from ..kps import Kps, check_same_aspect
 from ..model.unet import AttentionWeights
+from ..pictures import rgb
 from .loader import LoadedReferenceNet
 from .model import CONDITION, Condition, Portrait
 from .oom import memory_said
@@ -26,7 +27,7 @@ def encode_reference(
         raise ValueError(f"{width} x {height} pixels: width and height must be multiples of 8.")
     require_finite(image, "image holds NaN or infinite colours: connect a portrait that was decoded well.")
     with memory_said(f"while reading a portrait of {width}x{height} pixels", "make width and height smaller"):
-        latents = vae.encode(fit(image[..., :3], width, height))
+        latents = vae.encode(fit(rgb(image, "image"), width, height))
         if tuple(latents.shape) != (1, 4, height // 8, width // 8):
             raise ValueError(
                 f"vae gives latents of {tuple(latents.shape)}: connect a Stable Diffusion 1.5 VAE."
@@ -46,9 +47,9 @@ def fit(image: Tensor, width: int, height: int) -> Tensor:
     check_same_aspect("An image", (source_width, source_height), (width, height))
     if (source_width, source_height) == (width, height):
         return image
-    return comfy.utils.common_upscale(image.movedim(-1, 1), width, height, "lanczos", "disabled").movedim(
-        1, -1
-    )
+    return comfy.utils.common_upscale(
+        image.float().movedim(-1, 1), width, height, "lanczos", "disabled"
+    ).movedim(1, -1)
 
 
 def condition(

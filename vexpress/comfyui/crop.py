@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..crop import Placement, cut, feather_weights, kps_in_crop, match_colour, paste, place
 from ..kps import Kps
+from ..pictures import rgb
 from .conditioning import fit
 from .folders import temp_file
 from .video_frames import video_frames, with_progress
@@ -22,10 +23,11 @@ def crop_face(image: Tensor, kps: Kps, margin: float, size: int) -> tuple[Tensor
         raise ValueError(f"image holds {len(image)} pictures: connect the one to cut the face from.")
     if size % 8:
         raise ValueError(f"{size} pixels: size must be a multiple of 8.")
+    image = rgb(image, "image")
     height, width = image.shape[1:3]
     kps = kps.scaled(width, height)
     placement = place(kps, margin, size)
-    return fit(cut(image[..., :3], placement), size, size), kps_in_crop(kps, placement), placement
+    return fit(cut(image, placement), size, size), kps_in_crop(kps, placement), placement
 
 
 def paste_images(
@@ -34,9 +36,9 @@ def paste_images(
     """original: (1 or F, H, W, C), images: (F, h, w, C) in 0..1; returns (F, H, W, 3)"""
     if len(original) not in (1, len(images)):
         raise _unequal(original, len(images))
-    original = _checked(original, placement)
+    original, images = _checked(original, placement), rgb(images, "images")
     result = torch.empty(len(images), *original.shape[1:])
-    frames = with_progress(images[..., :3].float().cpu(), len(images))
+    frames = with_progress(images.float().cpu(), len(images))
     for target, picture in zip(result, _pasted(original, placement, frames, feather, match), strict=True):
         target.copy_(picture)
     return result
@@ -70,7 +72,7 @@ def _checked(original: Tensor, placement: Placement) -> Tensor:
             f"original has {width}x{height} pixels, but the face was cut from a picture of "
             f"{placement.width}x{placement.height}."
         )
-    return original[..., :3].float().cpu()
+    return rgb(original, "original").float().cpu()
 
 
 def _pasted(

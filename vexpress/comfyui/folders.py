@@ -8,10 +8,12 @@ from pathlib import Path
 
 import folder_paths
 
+from ..untrusted import MOST_TEXT
 from .fingerprint import file_identity
 
 MODELS = "vexpress"  # the folder under models/, and its key in extra_model_paths.yaml
 AUDIO_ENCODERS = "audio_encoders"  # ComfyUI's own
+LONGEST_NAME = 255  # bytes, on every file system in use
 
 
 def register_model_folder() -> None:
@@ -52,11 +54,16 @@ def _insightface_files(name: str) -> list[Path]:
 def input_files(extensions: tuple[str, ...]) -> list[str]:
     """Names in the input folder that a COMBO offers."""
     folder = Path(folder_paths.get_input_directory())
-    return sorted(file.name for file in folder.iterdir() if file.suffix in extensions and file.is_file())
+    return sorted(
+        file.name for file in folder.iterdir() if file.suffix in extensions and input_exists(file.name)
+    )
 
 
-def input_exists(name: str) -> bool:
-    return folder_paths.exists_annotated_filepath(name)
+def input_exists(name: object) -> bool:
+    """Whether it is a file in ComfyUI's folders; whatever leads out of them, links too, is none."""
+    return (
+        isinstance(name, str) and folder_paths.exists_annotated_filepath(name) and input_path(name).is_file()
+    )
 
 
 def input_path(name: str) -> Path:
@@ -69,7 +76,8 @@ def input_path(name: str) -> Path:
 
 def input_fingerprint(name: str) -> str:
     """Changes when the file does."""
-    return hashlib.sha256(input_path(name).read_bytes()).hexdigest()
+    with open(input_path(name), "rb") as file:
+        return hashlib.sha256(file.read(MOST_TEXT + 1)).hexdigest()  # no longer one is read
 
 
 def weights_fingerprint(*paths: str) -> str:
@@ -79,10 +87,16 @@ def weights_fingerprint(*paths: str) -> str:
 
 def next_output(prefix: str, extension: str, width: int, height: int) -> tuple[Path, dict[str, str]]:
     """The next free file for a prefix in the output folder, and how ComfyUI's history names it."""
-    folder, stem, counter, subfolder, _ = folder_paths.get_save_image_path(
-        prefix, folder_paths.get_output_directory(), width, height
-    )
+    output = folder_paths.get_output_directory()
+    if not folder_paths.is_within_directory(output, os.path.join(output, prefix)):
+        raise ValueError(f"filename_prefix is {prefix!r}: it must stay in the output folder.")
+    try:
+        folder, stem, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, output, width, height)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"filename_prefix is {prefix!r}, which names no file: {error}") from error
     name = f"{stem}_{counter:05}_{extension}"
+    if len(name.encode()) > LONGEST_NAME:
+        raise ValueError(f"filename_prefix has {len(stem)} characters, too many for the name of a file.")
     return Path(folder) / name, {"filename": name, "subfolder": subfolder, "type": "output"}
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import comfy.model_management
 import comfy.model_patcher
+import comfy.ops
 import comfy.utils
 import torch
 from comfy.latent_formats import SD15
@@ -13,9 +14,9 @@ from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
 from ..config import UNetConfig, guider_channels, longest_window
-from ..keys import load_weights
+from ..keys import check_sizes, load_weights
 from ..model.reference import ReferenceFeatures, ReferenceNet
-from ..model.unet import unet_arguments
+from ..model.unet import VExpressUNet, unet_arguments
 from .context import set_context
 from .files import load_checkpoint
 from .fingerprint import file_identity
@@ -48,6 +49,7 @@ def load_denoising_model(
     loaded_from = weight_dtype, [file_identity(path) for path in files if path]  # before they are read
     weights, source = _unet_weights(files)
     guider = load_part(files.v_kps_guider, "v_kps_guider")
+    source += f" and {os.path.basename(files.v_kps_guider)}"
     patcher = denoising_model(weights, guider, source, weight_dtype, disable_dynamic)
     patcher.model.loaded_from = loaded_from
     patcher.cached_patcher_init = (load_denoising_model, (files, weight_dtype))
@@ -66,14 +68,19 @@ def denoising_model(
     source:  what to call them where they do not fit
     """
     config = UNetConfig.of(weights, source)
-    arguments = dict(
-        unet_arguments(config), guider_channels=guider_channels(guider), max_frames=longest_window(weights)
-    )
-    weights = convert_unet(without_positions(weights, source), config)
+    tables, weights = weights, convert_unet(without_positions(weights, source), config)
     weights.update({f"v_kps_guider.{key}": weight for key, weight in guider.items()})
 
+    def arguments() -> dict:
+        sizes = dict(guider_channels=guider_channels(guider), max_frames=longest_window(tables))
+        return unet_arguments(config) | sizes
+
+    check_sizes(
+        lambda: VExpressUNet(dtype=None, operations=comfy.ops.manual_cast, **arguments()), weights, source
+    )
+
     device = comfy.model_management.get_torch_device()
-    model_config = VExpressSD15(arguments)
+    model_config = VExpressSD15(arguments())
     dtype = weight_dtype or comfy.model_management.unet_dtype(
         model_params=comfy.utils.calculate_parameters(weights),
         supported_dtypes=model_config.supported_inference_dtypes,
@@ -109,7 +116,11 @@ class LoadedReferenceNet:
     def __init__(self, path: str):
         weights = load_part(path, "reference_net")
         weights = {key: weight for key, weight in weights.items() if key not in UNUSED_BY_REFERENCE_NET}
-        config = UNetConfig.of(weights, os.path.basename(path))
+        name = os.path.basename(path)
+        config = UNetConfig.of(weights, name)
+        weights = convert_unet(weights, config)
+        layers = dict(dtype=None, operations=comfy.ops.manual_cast)
+        check_sizes(lambda: ReferenceNet(**layers, **unet_arguments(config)), weights, name)
         device = comfy.model_management.get_torch_device()
         dtype = comfy.model_management.unet_dtype(model_params=comfy.utils.calculate_parameters(weights))
         cast = comfy.model_management.unet_manual_cast(dtype, device)
@@ -120,9 +131,7 @@ class LoadedReferenceNet:
             net.eval().requires_grad_(False), device, comfy.model_management.unet_offload_device()
         )
         comfy.model_management.archive_model_dtypes(net)
-        load_weights(
-            net, convert_unet(weights, config), os.path.basename(path), assign=self.patcher.is_dynamic()
-        )
+        load_weights(net, weights, name, assign=self.patcher.is_dynamic())
 
     def reference_features(self, latents: Tensor) -> ReferenceFeatures:
         """latents: (1, 4, h, w) the portrait as a VAE gives it"""

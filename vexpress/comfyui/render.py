@@ -73,10 +73,25 @@ class Rendering:
         self.frames_of_parts: list[int] = []
         self.recent: list[Tensor] = []  # the last two pictures, for deflickering those that follow
         if state := self.unfinished.load():
-            self.frames_of_parts = state["parts"].tolist()
-            self.recent = list(state.get("recent", ()))
-            clip.restore(state)
+            self._restore(state)
         clip.sampler.after_window = self._after_window
+
+    def _restore(self, state: dict[str, Tensor]) -> None:
+        """Go on from what an earlier try has left, unless somebody has changed it."""
+        try:
+            self.clip.restore(state)
+            parts, recent = state["parts"].tolist(), list(state.get("recent", ()))
+            height, width = (8 * side for side in self.clip.window.shape[2:])
+            waiting = self.clip.band.released - sum(parts)  # deflickering, the last one waits for the next
+            if min(parts, default=1) < 1 or not 0 <= waiting <= self.calm:
+                raise ValueError(f"its parts have {sum(parts)} pictures")
+            if any(tuple(picture.shape) != (height, width, 3) for picture in recent[:3]) or len(recent) > 2:
+                raise ValueError("its last pictures have another size")
+        except (LookupError, RuntimeError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{self.unfinished.folder} does not hold this render ({error}): delete it, and the render starts anew."
+            ) from error
+        self.frames_of_parts, self.recent = parts, recent
 
     def start(self) -> None:
         """Say what is to be done, and refuse what cannot fit, before anything is computed."""

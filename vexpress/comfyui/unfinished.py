@@ -7,17 +7,21 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
 from ..estimate import in_bytes
+from ..kps import MOST_FRAMES
+from ..untrusted import check_safetensors, check_size
 from .disk import said_in_a_sentence
 from .lock import Taken, alone, is_taken
 from .tell import warn
 from .video_writer import count_frames
 
 STATE = "state.safetensors"
+MOST_STATE = 8 << 30  # bytes: a thousand steps of the largest picture
 
 
 @contextlib.contextmanager
@@ -49,22 +53,32 @@ class UnfinishedRender:
 
     def load(self) -> dict[str, Tensor]:
         """The state an earlier try has left, {} if there is none; files that it does not know of are removed."""
+        if self.folder.is_symlink():  # nothing is removed elsewhere
+            self.folder.unlink()
         if not self.folder.is_dir():
             return {}
         state = self._load()
         known = {self.part(number) for number in range(len(state.get("parts", ())))}
         for file in {*self.folder.iterdir()} - known:
-            if file.name != STATE or not state:
+            if file.is_dir() and not file.is_symlink():
+                shutil.rmtree(file, ignore_errors=True)
+            elif file.name != STATE or not state:
                 file.unlink()
         return state
 
     def _load(self) -> dict[str, Tensor]:
+        path = self.folder / STATE
         try:
-            state = load((self.folder / STATE).read_bytes())
+            check_size(path, MOST_STATE)
+            check_safetensors(path)
+            state = load(path.read_bytes())
+            parts = state["parts"]
+            if parts.dim() != 1 or len(parts) > MOST_FRAMES or parts.dtype != torch.int64:
+                raise ValueError("its parts are no list of whole numbers.")
         except FileNotFoundError:
             return {}
-        except SafetensorError:
-            warn(f"{self.folder / STATE} is damaged: the render starts anew.")
+        except (SafetensorError, LookupError, OSError, ValueError) as error:
+            warn(f"{path} is damaged ({error}): the render starts anew.")
             return {}
         for number, frames in enumerate(state["parts"].tolist()):
             if count_frames(self.part(number)) != frames:

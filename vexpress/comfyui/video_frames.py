@@ -1,6 +1,8 @@
 """The pictures of a VIDEO, one at a time, so that memory does not grow with its length."""
 
 import contextlib
+import io
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,12 +16,20 @@ from av.video.reformatter import ColorRange, Colorspace
 from comfy_api.latest import Input
 from numpy import ndarray
 
+from ..pictures import rgb
 from .tell import Countdown
 
 Frame = TypeVar("Frame")
 
 # SWS_BICUBIC | SWS_FULL_CHR_H_INT | SWS_ACCURATE_RND: PyAV names the second only from 18.0 on, ComfyUI takes 16.0
 EXACT = 0x4 | 0x2000 | 0x40000
+
+MOST_PIXELS = 1 << 27  # of one picture: 16384 x 8192
+FASTEST = 1000  # frames per second
+FORMATS = (  # that hold their pictures themselves: playlists and the like name other files, and addresses
+    "mov,mp4,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,ogg,asf,mxf,nut,rm,dv,ivf,obu,av1,h264,hevc,m4v,vc1,"
+    "yuv4mpegpipe,gif,apng,png_pipe,jpeg_pipe,webp_pipe,wav,mp3,flac,aac,caf,w64,aiff"
+)
 
 
 @dataclass(frozen=True)
@@ -57,8 +67,30 @@ def video_frames(video: Input.Video) -> VideoFrames:
             + (f"to {start + duration:g} s." if duration else "to its end.")
         )
     fps = Fraction(video.get_frame_rate())
+    if not 0 < fps <= FASTEST:
+        raise ValueError(f"The video claims {float(fps):g} frames per second; {FASTEST} are the most.")
     height, width = first.shape[:2]
     return VideoFrames(video, fps, width, height, max(round(_seconds(video, fps) * fps), 1))
+
+
+@contextlib.contextmanager
+def opened(video: Input.Video) -> Iterator[av.container.InputContainer]:
+    """A VIDEO that has a file; no other file is opened, nothing fetched, and no picture decoded that is too large."""
+    source = video.get_stream_source()
+    if isinstance(
+        source, io.BytesIO
+    ):  # a position of its own, for sound and pictures are read at the same time
+        source = io.BytesIO(source.getvalue())
+    closed = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+    try:
+        with av.open(source, container_options=closed) as container:
+            for stream in container.streams.video:
+                if stream.codec_context is None:
+                    raise ValueError("The video cannot be read: nothing here decodes its pictures.")
+                stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
+            yield container
+    except av.FFmpegError as error:
+        raise ValueError(f"The video cannot be read, its file is damaged or no video: {error}") from error
 
 
 def with_progress(frames: Iterable[Frame], count: int) -> Iterator[Frame]:
@@ -75,7 +107,7 @@ def _seconds(video: Input.Video, fps: Fraction) -> float:
     """What the pictures last by the header; the sound may go on for longer."""
     if _has_no_file(video):
         return video.get_duration()
-    with av.open(video.get_stream_source()) as container:
+    with opened(video) as container:
         stream = container.streams.video[0]
         if stream.frames:
             whole = stream.frames / fps
@@ -86,7 +118,12 @@ def _seconds(video: Input.Video, fps: Fraction) -> float:
         else:  # a stream without a container
             whole = sum(1 for packet in container.demux(stream) if packet.size) / fps
     start, duration = video.get_active_trim_window()
-    return min(duration or whole, whole - start)
+    return min(duration or whole, whole - start, _file_size(video) / fps)  # no picture is smaller than a byte
+
+
+def _file_size(video: Input.Video) -> int:
+    source = video.get_stream_source()
+    return source.getbuffer().nbytes if isinstance(source, io.BytesIO) else os.path.getsize(source)
 
 
 def _pictures(video: Input.Video) -> Iterator[ndarray]:
@@ -98,21 +135,13 @@ def _has_no_file(video: Input.Video) -> bool:
 
 
 def _pictures_of_images(video: Input.Video) -> Iterator[ndarray]:
-    for image in video.get_components().images:
-        yield (image[..., :3].float() * 255).round().clamp(0, 255).byte().cpu().numpy()
-
-
-@contextlib.contextmanager
-def _said_in_a_sentence() -> Iterator[None]:
-    try:
-        yield
-    except av.FFmpegError as error:
-        raise ValueError(f"The video cannot be read, its file is damaged or no video: {error}") from error
+    for image in rgb(video.get_components().images, "images"):
+        yield (image.float() * 255).round().clamp(0, 255).byte().cpu().numpy()
 
 
 def _pictures_of_file(video: Input.Video) -> Iterator[ndarray]:
     start, duration = video.get_active_trim_window()
-    with _said_in_a_sentence(), av.open(video.get_stream_source()) as container:
+    with opened(video) as container:
         stream = next(iter(container.streams.video), None)
         if stream is None:  # only sound
             return
@@ -130,6 +159,10 @@ def _pictures_of_file(video: Input.Video) -> Iterator[ndarray]:
 
 
 def _upright(frame: av.VideoFrame) -> ndarray:
+    if frame.width * frame.height > MOST_PIXELS:
+        raise ValueError(
+            f"The video has a picture of {frame.width}x{frame.height} pixels, which is too large."
+        )
     picture = frame.to_ndarray(
         format="rgb24",
         interpolation=EXACT,

@@ -1,6 +1,5 @@
 """The voice of a VIDEO, block by block, so that memory does not grow with its length."""
 
-import io
 from collections.abc import Iterator
 from itertools import chain
 
@@ -12,7 +11,10 @@ from numpy import ndarray
 
 from ..audio import check_voice
 from ..video import AAC_RATES, sound_track
+from .video_frames import opened
 from .video_writer import LAYOUTS, Sound
+
+SILENT_AT_ONCE = 1 << 16  # samples
 
 
 def video_sound(video: Input.Video) -> Sound | None:
@@ -20,7 +22,7 @@ def video_sound(video: Input.Video) -> Sound | None:
     if type(video).get_stream_source is Input.Video.get_stream_source:  # no file: this would write one
         components = video.get_components()
         return _sound(components.audio, float(len(components.images) / components.frame_rate))
-    with av.open(_source(video)) as container:
+    with opened(video) as container:
         stream = _audio_stream(container)
         if stream is None:
             return None
@@ -44,12 +46,6 @@ def _sound(audio: dict | None, seconds: float) -> Sound | None:
     return Sound([waveform[0].float().cpu().numpy()], rate, waveform.shape[1])
 
 
-def _source(video: Input.Video) -> str | io.BytesIO:
-    """A file in memory gets a position of its own, for the pictures are read from it at the same time."""
-    source = video.get_stream_source()
-    return io.BytesIO(source.getvalue()) if isinstance(source, io.BytesIO) else source
-
-
 def _audio_stream(container: av.container.InputContainer) -> av.AudioStream | None:
     """The one that ComfyUI plays: the last that there is a decoder for."""
     return next((s for s in reversed(container.streams.audio) if s.codec_context is not None), None)
@@ -59,7 +55,7 @@ def _blocks(video: Input.Video, rate: int, channels: int) -> Iterator[ndarray]:
     """(C, N) samples; skipped or preceded by silence so that they begin with the first picture."""
     start, _ = video.get_active_trim_window()
     resampler = AudioResampler("fltp", LAYOUTS[channels], rate)
-    with av.open(_source(video)) as container:
+    with opened(video) as container:
         stream, pictures = _audio_stream(container), container.streams.video[0]
         if pictures.start_time is not None:
             start = max(start, float(pictures.start_time * pictures.time_base))
@@ -70,8 +66,15 @@ def _blocks(video: Input.Video, rate: int, channels: int) -> Iterator[ndarray]:
             for resampled in resampler.resample(frame):
                 samples = resampled.to_ndarray()
                 if skip is None:
-                    late = round((resampled.time - start) * rate)
+                    late = round(((resampled.time or 0) - start) * rate)
                     skip = max(-late, 0)
-                    yield np.zeros((channels, max(late, 0)), np.float32)
+                    yield from _silence(channels, max(late, 0))
                 yield samples[:, skip:]
                 skip -= min(skip, samples.shape[1])
+
+
+def _silence(channels: int, samples: int) -> Iterator[ndarray]:
+    """In pieces, for a file may claim that its sound begins in a thousand years."""
+    for _ in range(samples // SILENT_AT_ONCE):
+        yield np.zeros((channels, SILENT_AT_ONCE), np.float32)
+    yield np.zeros((channels, samples % SILENT_AT_ONCE), np.float32)

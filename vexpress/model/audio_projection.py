@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 HEAD_WIDTH = 64
+MOST_LAYERS = 64  # the released one has 4
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class AudioProjectionConfig:
             token_width=out[0],
             width=latents[-1],
             heads=queries[0] // HEAD_WIDTH,
-            layers=len({key.split(".")[1] for key in weights if key.startswith("layers.")}),
+            layers=min(len({key.split(".")[1] for key in weights if key.startswith("layers.")}), MOST_LAYERS),
             expansion=hidden[0] // latents[-1],
         )
 

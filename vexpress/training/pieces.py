@@ -5,10 +5,9 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
-import av
 from comfy_api.latest import InputImpl
 
-from ..comfyui.video_frames import video_frames
+from ..comfyui.video_frames import opened, video_frames
 from .lists import Clip
 
 LONGEST = 60.0  # seconds: a longer clip is prepared in equal pieces
@@ -52,6 +51,6 @@ def pieces(clip: Clip) -> list[Piece]:
 
 def _first_picture(file: Path) -> float:
     """When it is shown, in seconds: parts of a longer video may have kept its time."""
-    with av.open(str(file)) as container:
+    with opened(InputImpl.VideoFromFile(str(file))) as container:
         stream = container.streams.video[0]
         return float((stream.start_time or 0) * stream.time_base)

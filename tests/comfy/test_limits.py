@@ -1,0 +1,32 @@
+"""What comes over a link is held to the limits that ComfyUI checks for widgets only."""
+
+import math
+
+import pytest
+from comfy_api.latest import io
+from pack.nodes import NODES
+
+NUMBERS = [
+    (node, socket)
+    for node in NODES
+    for socket in node.define_schema().inputs
+    if isinstance(socket, (io.Int.Input, io.Float.Input))
+]
+
+
+def named(value: object) -> str:
+    return f"{value.__name__ if isinstance(value, type) else value.id}"
+
+
+@pytest.mark.parametrize("node, socket", NUMBERS, ids=named)
+def test_every_number_is_held_to_its_limits(node, socket):
+    others = {each.id: None for each in node.define_schema().inputs if not each.optional}
+    for value in (socket.min - 1, socket.max + 1, math.nan, math.inf, -math.inf, "1", None):
+        with pytest.raises(ValueError, match=f"^{socket.id} is .*; it must be a number from"):
+            node.execute(**{**given(node, others), socket.id: value})
+
+
+def given(node: type, others: dict) -> dict:
+    """Every number at its default, everything else absent."""
+    defaults = {each.id: each.default for kind, each in NUMBERS if kind is node and not each.optional}
+    return others | defaults

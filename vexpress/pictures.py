@@ -1,0 +1,18 @@
+"""What ComfyUI's IMAGE may hold, and what this pack takes of it."""
+
+from torch import Tensor
+
+
+def rgb(images: Tensor, what: str) -> Tensor:
+    """
+    Alpha is left out, grey spread to three channels; `what` is the input to name.
+
+    images: (F, H, W, C); returns (F, H, W, 3)
+    """
+    if images.dim() != 4 or not images.numel():
+        raise ValueError(
+            f"{what} has the shape {tuple(images.shape)}: pictures are (F, H, W, C), and none is empty."
+        )
+    if not all(image.isfinite().all() for image in images):
+        raise ValueError(f"{what} holds NaN or infinite numbers; all must be finite.")
+    return images[..., :3] if images.shape[-1] >= 3 else images[..., :1].expand(-1, -1, -1, 3)
