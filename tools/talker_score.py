@@ -20,7 +20,9 @@ from torch import Tensor
 from .example_person import shut
 
 if TYPE_CHECKING:
+    from ..vexpress.training.identity import Identity
     from ..vexpress.training.likeness import Likeness
+    from ..vexpress.training.motion import Motion
     from ..vexpress.training.ruler import Film, Ruler
 
 SECONDS, FPS, SIZE = 2.0, 30.0, 128
@@ -77,20 +79,28 @@ def true_film(index: int) -> "tuple[Tensor, Film]":
     """
     A voice (N,), and who says it, both of which nothing was learnt from; the portrait is another moment, mouth shut.
     """
-    from ..vexpress.training.drawn import HELD_OUT, voice_of
+    from ..vexpress.training.drawn import HELD_OUT
     from ..vexpress.training.faces import draw
+    from ..vexpress.training.motion import motion
+    from ..vexpress.training.ruler import Film
+
+    heard, person, moves = stranger(index)
+    drawn = draw(person, moves, SIZE)
+    portrait = draw(person, motion(HELD_OUT + 5000 + index, shut(1), FPS), SIZE).images[0]
+    return heard, Film(drawn.images, portrait, moves.opening.float(), drawn.kps)
+
+
+def stranger(index: int) -> "tuple[Tensor, Identity, Motion]":
+    """A voice (N,), the person, and all that moves."""
+    from ..vexpress.training.drawn import HELD_OUT, voice_of
     from ..vexpress.training.identity import identity
     from ..vexpress.training.motion import motion
     from ..vexpress.training.mouth import Mouth, mouth_of
-    from ..vexpress.training.ruler import Film
 
     frames = round(SECONDS * FPS)
     heard, clean = voice_of(HELD_OUT + 1000 + index, SECONDS)
     mouth = Mouth(*(track[:frames] for track in mouth_of(clean, FPS)))
-    person = identity(HELD_OUT + index)
-    drawn = draw(person, motion(HELD_OUT + index, mouth, FPS), SIZE)
-    portrait = draw(person, motion(HELD_OUT + 5000 + index, shut(1), FPS), SIZE).images[0]
-    return heard, Film(drawn.images, portrait, mouth.opening.float(), drawn.kps)
+    return heard, identity(HELD_OUT + index), motion(HELD_OUT + index, mouth, FPS)
 
 
 class Talker:
