@@ -131,7 +131,7 @@ def test_what_overflows_half_precision_is_well_in_others(dtype, halves, small_po
 
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float16, 0.15), (torch.bfloat16, 0.3)])
 def test_half_precision_is_near_full_precision(dtype, tolerance, checkpoints, short_windows, small_portrait):
-    """Random networks this small are chaotic: a full-size one, also random, differs by 0.002 and 0.02."""
+    """Random networks this small are chaotic: a full-size one, also random, differs by 0.003 and 0.02."""
     conditions = clip(small_portrait, 3)
     (exact,) = Sampler.execute(short_windows, *conditions, 5, 1, 1.0).args
     (half,) = Sampler.execute(in_precision(dtype, checkpoints), *conditions, 5, 1, 1.0).args
@@ -182,9 +182,9 @@ def test_a_vae_that_gives_black_pictures_is_said(well, black, short_windows, sma
 
 @pytest.mark.slow
 def test_a_vae_that_only_half_precision_turns_black_is_said(short_windows, small_portrait):
-    conditions = clip(small_portrait, 1)
+    conditions = clip(small_portrait, 2)
     Render.execute(short_windows, *conditions, vae(1e6), 25.0, 1, 1, 1.0, False)
-    with pytest.raises(FloatingPointError, match=BLACK.format("frame 0")):
+    with pytest.raises(FloatingPointError, match=BLACK.format("frames 0 to 1")):
         Render.execute(short_windows, *conditions, vae(1e6, torch.float16), 25.0, 1, 1, 1.0, False)
 
 
