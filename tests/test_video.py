@@ -93,3 +93,8 @@ def test_a_clip_can_be_calmed_in_parts(sizes):
 def test_sound_fits_the_video(sample_rate, channels, seconds, expected):
     waveform, rate = sound_track(torch.zeros(1, channels, 2 * sample_rate), sample_rate, seconds)
     assert (*waveform.shape, rate) == expected
+
+
+def test_whole_numbers_of_many_channels_are_mixed():
+    waveform, _ = sound_track(torch.tensor([[[1], [2], [6]]], dtype=torch.int16), 48000, 1.0)
+    assert waveform.tolist() == [[[3.0]]]

@@ -41,7 +41,7 @@ def sound_track(waveform: Tensor, sample_rate: int, seconds: float) -> tuple[Ten
     """
     waveform = waveform[..., : round(seconds * sample_rate)]
     if waveform.shape[1] not in CHANNELS:
-        waveform = waveform.mean(dim=1, keepdim=True)
+        waveform = waveform.float().mean(dim=1, keepdim=True)
     if sample_rate in AAC_RATES:
         return waveform, sample_rate
     return resampled(waveform.float(), sample_rate, 48000), 48000

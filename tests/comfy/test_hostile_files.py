@@ -384,6 +384,16 @@ def test_a_video_without_a_decoder_is_refused(tmp_path):
         frames_of(tmp_path / "foreign.avi")
 
 
+def test_sound_without_pictures_is_heard_from_its_beginning(tmp_path):
+    with av.open(str(tmp_path / "voice.mp4"), "w") as file:
+        stream = file.add_stream("aac", rate=16000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+        frame.sample_rate = 16000
+        file.mux([*stream.encode(frame), *stream.encode(None)])
+    sound = video_sound(InputImpl.VideoFromFile(str(tmp_path / "voice.mp4")))
+    assert sum(block.shape[1] for block in sound.blocks) >= 1024
+
+
 def test_a_video_that_changes_its_size_is_refused(tmp_path):
     write_video(tmp_path / "changing.avi", "mjpeg", [64, 64, 96])
     with pytest.raises(ValueError, match="Frame 2 of the video has 96x96 pixels, the first one 64x64"):

@@ -56,8 +56,8 @@ def _blocks(video: Input.Video, rate: int, channels: int) -> Iterator[ndarray]:
     start, _ = video.get_active_trim_window()
     resampler = AudioResampler("fltp", LAYOUTS[channels], rate)
     with opened(video) as container:
-        stream, pictures = _audio_stream(container), container.streams.video[0]
-        if pictures.start_time is not None:
+        stream, pictures = _audio_stream(container), next(iter(container.streams.video), None)
+        if pictures is not None and pictures.start_time is not None:
             start = max(start, float(pictures.start_time * pictures.time_base))
         if start > 0:
             container.seek(int(start / stream.time_base), stream=stream)
