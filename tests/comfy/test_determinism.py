@@ -76,6 +76,23 @@ def test_latents_do_not_depend_on_whether_both_conds_are_evaluated_together(mode
     assert torch.equal(sample(model, *conditions, seed=3, steps=2, cfg=2.0)["samples"], apart)
 
 
+def test_where_memory_runs_out_both_conds_are_evaluated_apart_from_there_on(model, portrait, request):
+    conditions, batches = conditions_of(portrait, FRAMES), []
+
+    def run_out(module, inputs) -> None:
+        batches.append(len(inputs[0]))
+        if len(inputs[0]) > FRAMES:
+            raise torch.cuda.OutOfMemoryError("no memory is left")
+
+    hook = model.model.diffusion_model.out.register_forward_pre_hook(run_out)
+    fallen_back = sample(model, *conditions, seed=3, steps=2, cfg=2.0)["samples"]
+    hook.remove()
+    assert batches == [2 * FRAMES, *[FRAMES] * 4]  # it is not tried again at the second step
+    request.getfixturevalue("little_memory")
+    apart = sample(model, *conditions, seed=3, steps=2, cfg=2.0)["samples"]
+    assert relative_error(fallen_back, apart) < 2e-5
+
+
 # What runs after a change
 
 

@@ -231,7 +231,9 @@ VOICE = "tokens.audio_encoder", ["encoder", 0], "patcher.model.network.encoder"
 def test_where_memory_runs_out_once_the_job_goes_on_with_less(troubled, good, where):
     made = pictures(troubled, troubled.run(exhausted(*where, times=1)))
     levels = [np.frombuffer(frame, np.uint8).astype(int) for frame in (b"".join(made), b"".join(good))]
-    assert np.abs(levels[0] - levels[1]).mean() < 2  # of 255: less at once is summed in another order
+    assert (
+        np.abs(levels[0] - levels[1]).mean() < 8
+    )  # of 255: rounding, made larger by random networks and H.264
 
 
 @pytest.mark.parametrize(
