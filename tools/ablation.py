@@ -21,13 +21,12 @@ from torch import Tensor
 
 from ..vexpress.tiny import rule_built_weights
 from . import model_shapes
-from .model_shapes import Sizes
+from .model_shapes import TALKER
 from .talker import DECODER, ears, encoder, load_autoencoder
 from .talker_score import taught_measures
 
-SIZES = Sizes((32, 32, 64, 64), 32, (8, 8, 16, 32), 32, 2, 4, 64, layers=1, projection_heads=4)
-SIZE, FRAMES, CLIPS = 64, 16, 2
-STAGES = {1: (300, 16, 1), 2: (450, CLIPS, FRAMES), 3: (120, CLIPS, FRAMES)}  # steps, clips, frames
+SIZE, FRAMES, CLIPS = 128, 16, 2
+STAGES = {1: (2200, 16, 1), 2: (900, CLIPS, FRAMES), 3: (900, CLIPS, FRAMES)}  # steps, clips, frames
 ENDLESS = 10**6  # steps: a joint run ends by its budget
 LEARNING_RATE = 1.5e-3
 GAP_TIMES = (900, 700, 400, 150)
@@ -195,7 +194,7 @@ def timed(work: Callable[[], object]) -> float:
 def fresh_networks(seed: int):
     from ..vexpress.training.networks import PARTS, Networks
 
-    parts = {part: rule_built_weights(part, getattr(model_shapes, part)(SIZES)) for part in PARTS}
+    parts = {part: rule_built_weights(part, getattr(model_shapes, part)(TALKER)) for part in PARTS}
     chance = torch.Generator().manual_seed(seed)
     for weights in parts.values():  # as large as the rule makes them, and others for every seed
         for key, weight in weights.items():
