@@ -153,10 +153,10 @@ def _packets(parts: list[Path], rate: Fraction) -> Iterator[tuple[int, av.Packet
 
 
 def count_frames(path: Path) -> int:
-    """Pictures in a video of VideoWriter; 0 if it cannot be read."""
+    """Whole pictures in a video of VideoWriter; 0 if it cannot be read."""
     try:
-        with av.open(path) as video:
-            return video.streams.video[0].frames
+        with av.open(path) as video:  # its header promises pictures that may be cut off
+            return sum(packet.size > 0 and not packet.is_corrupt for packet in video.demux(video=0))
     except (OSError, ValueError, IndexError):
         return 0
 
