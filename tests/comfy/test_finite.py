@@ -196,7 +196,7 @@ def test_a_late_frame_is_named_by_its_place_in_the_clip(short_windows, small_por
             self.decoded += len(latents)
             return super().decode(latents) / (self.decoded <= 4)
 
-    with pytest.raises(FloatingPointError, match="^The VAE gives frames 4 to 7 as NaN"):
+    with pytest.raises(FloatingPointError, match="^The VAE gives frame 4 as NaN"):
         Render.execute(short_windows, *clip(small_portrait, FRAMES), LateBlack(), 25.0, 1, 1, 1.0, False)
 
 
@@ -209,9 +209,9 @@ def test_a_portrait_that_becomes_nan_is_said_where_it_does(well, black, halves, 
     for reader, vae, pixels, message in (
         (net, black, image, "^vae makes NaN of the portrait: .*--fp32-vae"),
         (loud_net, well, image, "^reference_net makes NaN of the portrait: .*--fp32-unet"),
-        (net, well, image / 0, "^image holds NaN or infinite colours"),
+        (net, well, image / 0, "^image holds NaN or infinite numbers"),
     ):
-        with pytest.raises(FloatingPointError, match=message):
+        with pytest.raises((FloatingPointError, ValueError), match=message):
             EncodeReference.execute(reader, vae, pixels, 64, 64)
 
 

@@ -25,7 +25,6 @@ def encode_reference(
         raise ValueError(f"image holds {len(image)} pictures: connect one portrait.")
     if width % 8 or height % 8:
         raise ValueError(f"{width} x {height} pixels: width and height must be multiples of 8.")
-    require_finite(image, "image holds NaN or infinite colours: connect a portrait that was decoded well.")
     with memory_said(f"while reading a portrait of {width}x{height} pixels", "make width and height smaller"):
         latents = vae.encode(fit(rgb(image, "image"), width, height))
         if tuple(latents.shape) != (1, 4, height // 8, width // 8):
