@@ -68,7 +68,7 @@ def a_result_or_a_sentence():
     """Of those that say what was wrong: not KeyError, IndexError and the like, which say it to programmers."""
     try:
         yield
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, FloatingPointError, FileNotFoundError) as error:
         text = str(error)
         assert " " in text and "\n" not in text and len(text) < 2000, text
         OUTCOMES["sentences"] += 1
