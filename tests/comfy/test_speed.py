@@ -173,10 +173,15 @@ def test_a_guider_that_guides_in_another_way_is_refused(model, portrait):
         )
 
 
-@pytest.mark.parametrize("start, end", [(0.7, 0.3), (0.5, 0.5), (0.0, 1.5)])
+@pytest.mark.parametrize("start, end", [(0.7, 0.3), (0.5, 0.5)])
 def test_an_interval_of_nothing_is_refused(start, end, model):
     with pytest.raises(ValueError, match=f"Guidance from {start:g} to {end:g}: start must lie before end"):
         within(model, start, end)
+
+
+def test_a_part_beyond_the_end_is_refused(model):
+    with pytest.raises(ValueError, match="end is 1.5; it must be a number from 0.0 to 1.0"):
+        within(model, 0.0, 1.5)
 
 
 @pytest.mark.parametrize(
