@@ -1,6 +1,7 @@
 from comfy_api.latest import io, ui
 
 from ..vexpress.comfyui import folders
+from ..vexpress.comfyui.budget import check_pictures
 from ..vexpress.comfyui.preview import kps_chart
 from ..vexpress.draw import draw_over
 from ..vexpress.kps_files import READERS, WRITERS, load_kps, save_kps
@@ -133,5 +134,7 @@ class DrawKps(io.ComfyNode):
 
     @classmethod
     def execute(cls, kps, background=None) -> io.NodeOutput:
+        height, width = (kps.height, kps.width) if background is None else background.shape[1:3]
+        check_pictures(len(kps), width, height)
         images = draw_over(kps, background)
         return io.NodeOutput(images, ui=ui.PreviewImage(images[:1], cls=cls))

@@ -65,3 +65,30 @@ def test_the_state_does_not_grow_with_the_clip():
         clip.run(clip.band.evaluations_in_all // 2)
         sizes.append(len(save(clip_state(clip.band, clip.noise))))
     assert abs(sizes[1] - sizes[0]) < 0.2 * sizes[0]
+
+
+@pytest.mark.parametrize(
+    "key, value",
+    [
+        ("windows", torch.tensor([99, 0, 0, 0, 0])),
+        ("windows", torch.tensor([-1, 0, 0, 0, 0])),
+        ("windows", torch.tensor([1])),
+        ("windows", torch.tensor([1, 1, 1, 0, 0])),
+        ("0.frames", torch.zeros(1 << 20, *SHAPE)),
+        ("0.frames", torch.zeros(2, 2)),
+        ("0.frames", torch.full((2, *SHAPE), torch.nan)),
+        ("0.0.counts", torch.zeros(5)),
+        ("noise.spare", torch.zeros(3, 3)),
+        ("noise.spare", torch.tensor([torch.inf])),
+        ("noise.generator", torch.zeros(7, dtype=torch.uint8)),
+    ],
+)
+def test_what_no_clip_has_written_is_refused(key, value):
+    broken = Clip(27, 6, 2)
+    broken.run(9)
+    state = clip_state(broken.band, broken.noise)
+    assert key in state
+    resumed = Clip(27, 6, 2)
+    with pytest.raises((ValueError, RuntimeError, TypeError)):
+        restore_clip(resumed.band, resumed.noise, state | {key: value})
+    assert resumed.band.evaluations == 0

@@ -21,7 +21,7 @@ import torch
 from comfy_api.latest import InputImpl
 from models import PARTS, tiny_model, tiny_reference_net
 from pack.nodes.audio import AudioEncoderLoader
-from pack.nodes.kps import LoadKps, SaveKps
+from pack.nodes.kps import DrawKps, LoadKps, SaveKps
 from pack.tools.convert import convert
 from pack.tools.server import ComfyError
 from pack.vexpress.comfyui import folders
@@ -433,6 +433,12 @@ def test_a_video_names_no_other_file_and_no_address(name, content, tmp_path):
         video_frames(video)
     with pytest.raises(ValueError, match="The video cannot be read"):
         video_sound(video)
+
+
+def test_a_track_that_claims_a_huge_picture_is_not_drawn(little_memory):
+    track = Kps(TRACK.points.expand(1000, 3, 2), 65536, 65536)
+    with pytest.raises(ValueError, match="1000 pictures of 65536x65536 pixels need .* of memory"):
+        DrawKps.execute(track)
 
 
 OUTSIDE = [

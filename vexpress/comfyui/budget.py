@@ -4,10 +4,12 @@ import shutil
 from pathlib import Path
 
 import comfy.model_management
+import torch
 
 from ..estimate import in_bytes, video_bytes
 from .clip import Clip
 
+DRAWN = 15  # bytes for a pixel that is drawn: three of bytes, three of float32
 WIDTHS = (
     12  # a pass holds at least so many maps as wide as the UNet's first level, at the size of the latents
 )
@@ -37,6 +39,17 @@ def check_memory(clip: Clip, needed: int) -> None:
         raise ValueError(
             f"A window of {frames} frames of {8 * width}x{8 * height} pixels needs at least {in_bytes(needed)} of memory, "
             f"and there are {in_bytes(total)}: take a smaller picture, or shorter windows with V-Express Context."
+        )
+
+
+def check_pictures(frames: int, width: int, height: int) -> None:
+    """Before as many are drawn as a file of V-Kps claims."""
+    needed = frames * width * height * DRAWN
+    free = comfy.model_management.get_free_memory(torch.device("cpu"))
+    if needed > free:
+        raise ValueError(
+            f"{frames} pictures of {width}x{height} pixels need {in_bytes(needed)} of memory, and {in_bytes(free)} are "
+            "free: draw fewer frames, or over a smaller background."
         )
 
 
