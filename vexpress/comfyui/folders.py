@@ -61,9 +61,8 @@ def input_files(extensions: tuple[str, ...]) -> list[str]:
 
 def input_exists(name: object) -> bool:
     """Whether it is a file in ComfyUI's folders; whatever leads out of them, links too, is none."""
-    return (
-        isinstance(name, str) and folder_paths.exists_annotated_filepath(name) and input_path(name).is_file()
-    )
+    known = isinstance(name, str) and folder_paths.exists_annotated_filepath(name)
+    return known and os.path.isfile(folder_paths.get_annotated_filepath(name))
 
 
 def input_path(name: str) -> Path:
