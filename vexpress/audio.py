@@ -141,9 +141,8 @@ def resampled(sound: Tensor, sample_rate: int, target: int) -> Tensor:
     sound: (..., N) float samples
     """
     ratio = Fraction(sample_rate) / target
-    if (
-        ratio.denominator * ratio.numerator > LONGEST_RATIO**2
-    ):  # filters of gigabytes: 22254 Hz is 11127 to 8000
+    if ratio.denominator * ratio.numerator > LONGEST_RATIO**2:
+        # filters of gigabytes: 22254 Hz is 11127 to 8000
         ratio = ratio.limit_denominator(LONGEST_RATIO)
     return torchaudio.functional.resample(sound, ratio.numerator, ratio.denominator)
 

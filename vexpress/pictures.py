@@ -13,6 +13,10 @@ def rgb(images: Tensor, what: str) -> Tensor:
         raise ValueError(
             f"{what} has the shape {tuple(images.shape)}: pictures are (F, H, W, C), and none is empty."
         )
-    if not all(image.isfinite().all() for image in images):
-        raise ValueError(f"{what} holds NaN or infinite numbers; all must be finite.")
+    for number, image in enumerate(images):
+        if not image.isfinite().all():
+            raise ValueError(
+                f"{what} holds NaN or infinite numbers in picture {number}, which would be black: decode with "
+                "sd-vae-ft-mse, or start ComfyUI with --fp32-vae."
+            )
     return images[..., :3] if images.shape[-1] >= 3 else images[..., :1].expand(-1, -1, -1, 3)
