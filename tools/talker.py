@@ -19,8 +19,9 @@ from . import model_shapes
 from .model_shapes import TALKER
 
 RECIPE = Path(__file__).resolve().parents[1] / "tiny_talker" / "recipe.json"
-STAGES = ("stage_1", "stage_2", "stage_3", "stage_3_again")
+STAGES = ("stage_1", "stage_2", "stage_3", "stage_3_again", "stage_3_longer")
 STEPS = ("hearing", "autoencoder", "decoder", *STAGES, "file")
+SHIPPED = "shipped"  # folder of the shipped talker's networks
 EARS, AUTOENCODER, DECODER = "wav2vec2.safetensors", "autoencoder.safetensors", "decoder.safetensors"
 
 
@@ -28,6 +29,9 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="dev.py talker", description=__doc__)
     parser.add_argument("folder", type=Path, help="where everything half-done is kept")
     parser.add_argument("--until", choices=STEPS, default=STEPS[-1], help="the last step to take")
+    parser.add_argument(
+        "--shipped", action="store_true", help="begin with the shipped talker and take only the last stage"
+    )
     parser.add_argument("--threads", type=int, help="(default: as many as the machine has)")
     options = parser.parse_args(arguments)
     sys.path.insert(0, os.environ["COMFYUI_PATH"])
@@ -37,6 +41,8 @@ def main(arguments: list[str]) -> int:
     if options.threads:
         torch.set_num_threads(options.threads)
     options.folder.mkdir(parents=True, exist_ok=True)
+    if options.shipped:
+        unpack_shipped(options.folder)
     recipe = json.loads(RECIPE.read_text(encoding="utf-8"))
     for step in STEPS[: STEPS.index(options.until) + 1]:
         print(f"== {step}", flush=True)
@@ -69,8 +75,7 @@ def teach_hearing(recipe: dict, folder: Path) -> None:
     network = untrained(config, recipe["seed"])
     explained = learn_to_hear(network, heard, held_out, habits["steps"])
     print(f"R² of what it says about voices it has not heard: {explained:.3f}")
-    (folder / EARS).with_suffix(".json").write_text(json.dumps(config), encoding="utf-8")
-    save_file({key: weight.contiguous() for key, weight in network.state_dict().items()}, folder / EARS)
+    write_ears(folder, network.state_dict())
 
 
 def teach_autoencoder(part: str, recipe: dict, folder: Path) -> None:
@@ -97,6 +102,10 @@ def teach_stage(step: str, recipe: dict, folder: Path) -> None:
     from ..vexpress.training.trainer import train
 
     start = folder / ("stage_0", *STAGES)[STAGES.index(step)]
+    if (folder / SHIPPED).exists():
+        if step != STAGES[-1]:
+            return
+        start = folder / SHIPPED
     if step == STAGES[0] and not start.exists():
         start.mkdir()
         for part in PARTS:
@@ -111,6 +120,27 @@ def teach_stage(step: str, recipe: dict, folder: Path) -> None:
         **recipe[step],
     )
     train(config, drawn_people(recipe, folder), torch.device("cpu"), Sparse())
+
+
+def unpack_shipped(folder: Path) -> None:
+    """What was made on the way to the shipped file."""
+    from ..vexpress.training.networks import PARTS, TRAINED_STAGE
+    from .talker_file import stored_weights, talker_weights
+
+    if (folder / SHIPPED).exists():
+        return
+    write_ears(folder, talker_weights()["wav2vec2"])
+    for name in (AUTOENCODER, DECODER):
+        save_file(stored_weights("vae"), folder / name)
+    (folder / SHIPPED).mkdir()
+    for part in PARTS:
+        save_file(talker_weights()[part], folder / SHIPPED / f"{part}.safetensors", {TRAINED_STAGE: "3"})
+
+
+def write_ears(folder: Path, weights: dict[str, Tensor]) -> None:
+    config = json.dumps(model_shapes.wav2vec2_config(TALKER))
+    (folder / EARS).with_suffix(".json").write_text(config, encoding="utf-8")
+    save_file({key: weight.contiguous() for key, weight in weights.items()}, folder / EARS)
 
 
 def drawn_people(recipe: dict, folder: Path, coupled: float = 0.0) -> Callable:

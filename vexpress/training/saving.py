@@ -59,9 +59,8 @@ def restore(trainer: "Trainer", folder: Path) -> None:
             parameter, value = trainer.trained[name], file.get_tensor(key)
             if kind == WEIGHTS:
                 parameter.data.copy_(value)
-            else:  # AdamW counts steps on the CPU
-                where = value.device if kind == "step" else parameter.device
-                trainer.optimizer.state[parameter][kind] = value.to(where)
+            else:
+                trainer.optimizer.state[parameter][kind] = value.to(parameter.device)
     trainer.step = trainer.ema.optimization_step = int(told["step"])
 
 

@@ -57,8 +57,10 @@ class Trainer:
         self.device = next(networks.parameters()).device
         self.trained_stage = max(config.stage, behind)
         self.trained = trained_parameters(networks, config.stage)
-        self.optimizer = torch.optim.AdamW(self.trained.values(), weight_decay=config.weight_decay)
-        self.ema = EMAModel(self.trained.values(), decay=config.ema_decay)
+        self.optimizer = torch.optim.AdamW(
+            self.trained.values(), weight_decay=config.weight_decay, fused=True
+        )
+        self.ema = EMAModel(self.trained.values(), decay=config.ema_decay, foreach=True)
         self.step = 0
         self.drawn = DrawnAhead(self._draw, config.prefetch, config.steps)
         if config.checkpointing:
