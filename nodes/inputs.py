@@ -14,12 +14,12 @@ def frames_input(tooltip: str) -> io.Int.Input:
 
 def video_fps_input(tooltip: str) -> io.Float.Input:
     """Of a video to be made."""
-    return io.Float.Input("fps", default=30.0, min=1.0, max=120.0, step=1.0, round=0.001, tooltip=tooltip)
+    return io.Float.Input("fps", default=30.0, min=1.0, max=120.0, step=0.001, tooltip=tooltip)
 
 
 def track_fps_input(tooltip: str) -> io.Float.Input:
     """Of pictures or V-Kps, which may come from a faster camera."""
-    return io.Float.Input("fps", default=30.0, min=1.0, max=240.0, step=0.01, tooltip=tooltip)
+    return io.Float.Input("fps", default=30.0, min=1.0, max=240.0, step=0.001, tooltip=tooltip)
 
 
 def sound_fps_input() -> io.Float.Input:

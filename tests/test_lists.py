@@ -48,8 +48,14 @@ def test_a_tube_is_part_of_a_chunk(tmp_path):
     assert clip.face == (880 / 1280, 330 / 720)
 
 
-def test_a_tube_that_is_cropped_already_is_taken_as_it_is(tmp_path):
+def test_a_chunk_is_taken_before_what_was_cropped_out_of_it_without_its_sound(tmp_path):
     folder_of(tmp_path, "-7TMJtnhiPM_0000.mp4", f"{CROPPED}.mp4")
+    (clip,) = listed(tmp_path, "talkinghead-1kh", TUBE)
+    assert clip.file == tmp_path / "-7TMJtnhiPM_0000.mp4"
+
+
+def test_a_tube_that_is_cropped_already_is_taken_as_it_is(tmp_path):
+    folder_of(tmp_path, f"{CROPPED}.mp4")
     (clip,) = listed(tmp_path, "talkinghead-1kh", TUBE)
     assert clip == Clip(CROPPED, tmp_path / f"{CROPPED}.mp4", None, (0.5, 0.5))
 

@@ -3,6 +3,8 @@ import shutil
 import pytest
 import torch
 from pack.tools import faces
+from pack.vexpress.training.dice import Dice
+from pack.vexpress.training.drawn import HELD_OUT
 from pack.vexpress.training.faces import draw
 from pack.vexpress.training.identity import identity, together
 from pack.vexpress.training.motion import Motion, motion, still
@@ -33,6 +35,17 @@ def centre_of_change(before, after):
     size = torch.arange(change.shape[-1], dtype=torch.float32)
     total = change.sum((1, 2))
     return torch.stack([(change.sum(1) * size).sum(1) / total, (change.sum(2) * size).sum(1) / total], dim=1)
+
+
+@pytest.mark.parametrize("seed, subject", [(1 << 29, 0), (-1, 0), (0, 8)])
+def test_seeds_that_torch_would_take_for_others_are_refused(seed, subject):
+    with pytest.raises(ValueError, match="seeds go from 0 to below"):
+        Dice(seed, subject)
+
+
+def test_who_is_held_out_is_somebody_else():
+    people = {tuple(identity(first + i).skin.flatten().tolist()) for first in (0, HELD_OUT) for i in range(8)}
+    assert len(people) == 16
 
 
 def recoloured(person, part):

@@ -14,24 +14,31 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from ..vexpress.tiny import rule_built_weights
 from . import model_shapes
 from .model_shapes import TALKER
 from .talker import DECODER, ears, encoder, load_autoencoder
-from .talker_score import taught_measures
+from .talker_score import SIZE, Seen, taught_measures
 
-SIZE, FRAMES, CLIPS = 128, 16, 2
-STAGES = {1: (2200, 16, 1), 2: (900, CLIPS, FRAMES), 3: (900, CLIPS, FRAMES)}  # steps, clips, frames
+if TYPE_CHECKING:
+    from ..vexpress.training.clips import Sample
+    from ..vexpress.training.faces import Drawn
+
+CLOSE, LEFT, TOP = 64, 32, 40  # pixels of a picture of SIZE: most of the time, eyes and mouth are inside
+PEOPLE, FILMED = 600, 48  # learnt from, and frames of each
+CLIPS, FRAMES = 8, 8
+STAGES = {1: (600, 4), 2: (600, FRAMES), 3: (200, FRAMES)}  # steps, frames; the first sees each frame alone
 ENDLESS = 10**6  # steps: a joint run ends by its budget
 LEARNING_RATE = 1.5e-3
 GAP_TIMES = (900, 700, 400, 150)
 SEEDS = (1, 2, 3)
-VOICES, SECONDS, TEST_CLIPS, STEPS = 120, 8.0, 24, 10
+VOICES, SECONDS, TEST_CLIPS, STEPS = 160, 8.0, 48, 10
 COLUMNS = (
     "training",
     "dropout",
@@ -85,17 +92,21 @@ class Bench:
     """The data, the test, and the table."""
 
     def __init__(self, talker: Path, folder: Path):
+        from ..vexpress.training.clips import ClipFolder
         from ..vexpress.training.drawn import HELD_OUT, DrawnPeople, spoken
 
         self.folder, self.table = folder, folder / "ablation.csv"
         if not self.table.exists():
             self._write(COLUMNS)
         hear, autoencoder = ears(talker), load_autoencoder(talker / DECODER)
-        voices = [spoken(1 + i, SECONDS, hear) for i in range(VOICES)]
+        voices = (spoken(1 + i, SECONDS, hear) for i in range(VOICES))
+        film(folder / "people", lambda: DrawnPeople([*voices], encoder(talker), SIZE, coupled=1.0))
+        self.people = ClipFolder(folder / "people")
         others = [spoken(HELD_OUT + i, SECONDS, hear) for i in range(TEST_CLIPS)]
-        self.people = DrawnPeople(voices, encoder(talker), SIZE, coupled=1.0)
-        strangers = DrawnPeople(others, encoder(talker), SIZE, coupled=0.0)
-        measures = taught_measures(folder / "ruler.safetensors", autoencoder, SIZE)
+        strangers = DrawnPeople(others, encoder(talker), SIZE, coupled=0.0, first=HELD_OUT)
+        measures = taught_measures(
+            folder / "ruler.safetensors", CLOSE, lambda drawn: close_picture(drawn, autoencoder)
+        )
         self.test = Test(strangers, autoencoder, measures)
 
     def run(self, row: Row) -> None:
@@ -110,13 +121,13 @@ class Bench:
         from ..vexpress.training.stages import begin
 
         networks, images, seconds = fresh_networks(row.seed), 0, 0.0
-        for stage, (steps, clips, frames) in STAGES.items():
+        for stage, (steps, frames) in STAGES.items():
             begin(networks, stage, stage - 1)
-            trainer = self._trainer(row, networks, stage, steps, clips, frames)
+            trainer = self._trainer(row, networks, stage, steps, frames)
             with trainer.drawn:
                 for _ in range(steps):
                     seconds += timed(trainer.take_step)
-            images += steps * clips * frames
+            images += steps * CLIPS * frames
             networks.load_state_dict(trainer.averaged_weights())
         return networks, images, seconds
 
@@ -126,7 +137,7 @@ class Bench:
 
         networks = fresh_networks(row.seed)
         begin(networks, 1, 0)
-        trainer = self._trainer(row, networks, 3, ENDLESS, CLIPS, FRAMES)
+        trainer = self._trainer(row, networks, 3, ENDLESS, FRAMES)
         left, seconds = {"images", "time"}, 0.0
         with trainer.drawn:
             while left:
@@ -139,18 +150,18 @@ class Bench:
                     weights.load_state_dict(trainer.averaged_weights())
                     self._write([*row, name, images, round(seconds), *self.test(weights)])
 
-    def _trainer(self, row: Row, networks, stage: int, steps: int, clips: int, frames: int):
+    def _trainer(self, row: Row, networks, stage: int, steps: int, frames: int):
         from ..vexpress.training.config import TrainingConfig
         from ..vexpress.training.trainer import Trainer
 
         dropped = row.dropout / 3
         config = TrainingConfig(
             stage=stage,
-            start="",
+            start="nothing",
             data="",
             output="",
             steps=steps,
-            clips=clips,
+            clips=CLIPS,
             frames=frames,
             drop_everything=0.1,
             drop_reference=dropped,
@@ -177,6 +188,41 @@ class Bench:
         with open(self.table, "a", newline="", encoding="utf-8") as file:
             csv.writer(file).writerow(told(row))
         print(*row, flush=True)
+
+
+def film(folder: Path, people_of: Callable[[], Callable]) -> None:
+    """Close-ups of many people, as `ClipFolder` reads them."""
+    whole = folder / "whole"
+    if whole.exists():
+        return
+    folder.mkdir(exist_ok=True)
+    people = people_of()
+    for i in range(PEOPLE):
+        clip = close_up(people(FILMED, torch.Generator().manual_seed(i)))
+        parts = {key: getattr(clip, key) for key in ("latents", "kps", "features", "lips")}
+        save_file(parts, folder / f"{i}.safetensors")
+    whole.touch()
+
+
+def close_up(clip: "Sample") -> "Sample":
+    return clip._replace(
+        latents=close_latents(clip.latents),
+        reference=close_latents(clip.reference),
+        kps=clip.kps - torch.tensor([LEFT, TOP]),
+        lips=clip.lips - torch.tensor([LEFT, TOP, LEFT, TOP]),
+    )
+
+
+def close_latents(latents: Tensor) -> Tensor:
+    left, top, size = LEFT // 8, TOP // 8, CLOSE // 8
+    return latents[..., top : top + size, left : left + size].contiguous()
+
+
+@torch.no_grad()
+def close_picture(drawn: "Drawn", autoencoder) -> Seen:
+    """Through the autoencoder, as everything is that the networks make."""
+    images = autoencoder.decode(close_latents(autoencoder.encode(drawn.images))).clamp(0, 1)
+    return Seen(images, drawn.kps - torch.tensor([LEFT, TOP]))
 
 
 def told(row: Sequence) -> list[str]:
@@ -210,7 +256,9 @@ class Test:
         from ..vexpress.training.ruler import read
         from ..vexpress.training.step import batched
 
-        clips = [strangers(FRAMES, torch.Generator().manual_seed(i)) for i in range(TEST_CLIPS)]
+        clips = [
+            close_up(strangers(FRAMES, torch.Generator().manual_seed(PEOPLE + i))) for i in range(TEST_CLIPS)
+        ]
         self.batch = batched(clips, torch.device("cpu"))
         self.autoencoder, self.measures = autoencoder, measures
         ruler, _ = measures

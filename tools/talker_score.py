@@ -9,9 +9,9 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -20,6 +20,7 @@ from torch import Tensor
 from .example_person import shut
 
 if TYPE_CHECKING:
+    from ..vexpress.training.faces import Drawn
     from ..vexpress.training.identity import Identity
     from ..vexpress.training.likeness import Likeness
     from ..vexpress.training.motion import Motion
@@ -29,7 +30,7 @@ SECONDS, FPS, SIZE = 2.0, 30.0, 128
 PEOPLE = 24
 RULER_STEPS, RULER_BATCH = 600, 32
 LIKENESS_PEOPLE, LIKENESS_EACH = 160, 8
-RULER_PEOPLE, LIKENESS_FIRST = 1 << 36, 1 << 37  # people that nothing else meets
+RULER_PEOPLE, LIKENESS_FIRST = 5 << 26, 6 << 26  # people that nothing else meets
 
 
 def main(arguments: list[str]) -> int:
@@ -56,7 +57,9 @@ def score(options: argparse.Namespace) -> None:
     from ..vexpress.training.ruler import score as score_films
 
     talker = Talker()
-    measures = taught_measures(options.folder / "ruler.safetensors", talker.autoencoder, SIZE)
+    measures = taught_measures(
+        options.folder / "ruler.safetensors", SIZE, lambda drawn: half_blurred(drawn, talker.autoencoder)
+    )
     heard, true = zip(*(true_film(i) for i in range(options.people)), strict=True)
     decoded = [film._replace(images=talker.decoded(film.images)) for film in true]
     made = [
@@ -157,8 +160,21 @@ class Talker:
         return self.vae.decode(latents["samples"]).movedim(-1, 1)
 
 
-def taught_measures(path: Path, autoencoder, size: int) -> "tuple[Ruler, Likeness]":
-    """What reads mouth and V-Kps, kept in the file, and what tells people apart."""
+class Seen(NamedTuple):
+    """
+    images: (B, 3, H, H) 0..1
+    kps:    (B, 3, 2) in pixels of them
+    """
+
+    images: Tensor
+    kps: Tensor
+
+
+def taught_measures(path: Path, size: int, look: "Callable[[Drawn], Seen]") -> "tuple[Ruler, Likeness]":
+    """What reads mouth and V-Kps, kept in the file, and what tells people apart.
+
+    look: what is seen of pictures of `SIZE`
+    """
     from ..vexpress.training.likeness import learn_likeness
     from ..vexpress.training.ruler import Ruler, calibrate, read
 
@@ -169,38 +185,38 @@ def taught_measures(path: Path, autoencoder, size: int) -> "tuple[Ruler, Likenes
         ruler.eval()
     else:
         with torch.enable_grad():
-            calibrate(ruler, true_pictures(autoencoder, size), RULER_STEPS)
+            calibrate(ruler, true_pictures(look), RULER_STEPS)
         save_file({key: weight.contiguous() for key, weight in ruler.state_dict().items()}, path)
-    images = several_of_each(autoencoder, size)
+    images = several_of_each(look)
     kps = read(ruler, images.flatten(0, 1)).kps.unflatten(0, images.shape[:2])
     return ruler, learn_likeness(images, kps)
 
 
-def true_pictures(autoencoder, size: int) -> Iterator[tuple[Tensor, tuple]]:
+def true_pictures(look: "Callable[[Drawn], Seen]") -> Iterator[tuple[Tensor, tuple]]:
     from ..vexpress.training.drawn import portraits
     from ..vexpress.training.ruler import Truth
 
     for seed in itertools.count():
-        some = portraits(seed, RULER_BATCH, size, first_person=RULER_PEOPLE)
-        truth = Truth(some.motion.opening.float(), some.motion.width.float(), some.drawn.kps)
-        yield half_blurred(some.drawn.images, autoencoder), truth
+        some = portraits(seed, RULER_BATCH, SIZE, first_person=RULER_PEOPLE)
+        seen = look(some.drawn)
+        yield seen.images, Truth(some.motion.opening.float(), some.motion.width.float(), seen.kps)
 
 
-def several_of_each(autoencoder, size: int) -> Tensor:
-    """(LIKENESS_PEOPLE, LIKENESS_EACH, 3, H, W)"""
+def several_of_each(look: "Callable[[Drawn], Seen]") -> Tensor:
+    """(LIKENESS_PEOPLE, LIKENESS_EACH, 3, H, H)"""
     from ..vexpress.training.drawn import portraits
 
     each = {"number": LIKENESS_EACH, "each": LIKENESS_EACH, "first_person": LIKENESS_FIRST}
-    people = (portraits(i, size=size, **each).drawn.images for i in range(LIKENESS_PEOPLE))
-    return torch.stack([half_blurred(images, autoencoder) for images in people])
+    people = (portraits(i, size=SIZE, **each).drawn for i in range(LIKENESS_PEOPLE))
+    return torch.stack([look(drawn).images for drawn in people])
 
 
 @torch.no_grad()
-def half_blurred(images: Tensor, autoencoder) -> Tensor:
-    """Every other picture through the autoencoder, whose blur shall not matter: (B, 3, H, W)"""
-    images = images.clone()
+def half_blurred(drawn: "Drawn", autoencoder) -> Seen:
+    """Every other picture through the autoencoder, whose blur shall not matter."""
+    images = drawn.images.clone()
     images[::2] = autoencoder.decode(autoencoder.encode(images[::2])).clamp(0, 1)
-    return images
+    return Seen(images, drawn.kps)
 
 
 def write_sheet(path: Path, true: "Sequence[Film]", made: "Sequence[Film]") -> None:

@@ -126,6 +126,7 @@ def test_a_real_clip_is_compared_picture_by_picture():
     images = pictures(*FACES)
     numbers, *_ = judge(video(images), track(*FACES), real=video(images))
     assert numbers["SSIM"] == 1 and numbers["PSNR"] == np.inf
+    assert numbers["flicker of the real clip"] == numbers["flicker"]
     shuffled, *_ = judge(video(images), track(*FACES), real=video(images.flip(0)))
     assert shuffled["SSIM"] < 1 and shuffled["PSNR"] < 40
 
@@ -135,6 +136,8 @@ def test_a_real_clip_at_twice_the_rate_is_compared_by_time():
     twice = images.repeat_interleave(2, dim=0)
     numbers, report, _ = judge(video(images), track(*FACES), real=video(twice, fps=2 * FPS))
     assert numbers["PSNR"] == np.inf and "ends before" not in report
+    assert "flicker" in numbers and "flicker of the real clip" not in numbers
+    assert "The real clip has 50 frames per second, the video 25" in report
 
 
 def test_a_real_clip_of_another_shape_is_refused():

@@ -1,9 +1,13 @@
 """Two renders are one job if, and only if, they would give the same video."""
 
 import os
+from fractions import Fraction
+from functools import partial
 
+import comfy.model_sampling
 import pytest
 import torch
+from comfy.hooks import WeightHook
 from comfy.patcher_extension import PatcherInjection, WrappersMP
 from comfy_api.torch_helpers import set_torch_compile_wrapper
 from models import GreyVAE, tiny_model
@@ -126,6 +130,15 @@ def test_the_weights_of_a_vae_count():
     assert fingerprint(vae_identity(vae(1.0))) != fingerprint(vae_identity(vae(2.0)))
 
 
+def sampling(prediction: type):
+    """As ComfyUI's own nodes make them."""
+
+    class ModelSampling(comfy.model_sampling.ModelSamplingDiscrete, prediction):
+        pass
+
+    return ModelSampling()
+
+
 @pytest.mark.parametrize(
     "one, other",
     [
@@ -136,6 +149,12 @@ def test_the_weights_of_a_vae_count():
         ([1, 2], [12]),
         ({"a": 1}, {"a": 2}),
         ({"a": 1}, {"b": 1}),
+        (Fraction(25), Fraction(30)),
+        (WeightHook(strength_model=0.5), WeightHook(strength_model=1.0)),
+        (WeightHook(strength_clip=0.5), WeightHook(strength_clip=1.0)),
+        (partial(max, 1), partial(max, 2)),
+        (partial(max, key=abs), partial(max, key=len)),
+        (sampling(comfy.model_sampling.EPS), sampling(comfy.model_sampling.V_PREDICTION)),
         (torch.zeros(2, 3), torch.zeros(3, 2)),
         (torch.zeros(2), torch.zeros(2, dtype=torch.int32)),
         (torch.zeros(1).expand(2, 3), torch.ones(1).expand(2, 3)),

@@ -242,6 +242,16 @@ def test_what_is_prepared_is_made_again_only_if_something_changed(models, videos
     assert again("--size", "72") == ("kept", False)
 
 
+def test_what_is_left_out_now_is_learnt_from_no_more(models, videos):
+    film_toys(videos / "far.mp4", FACE)
+    out = run_prepare(models, videos, "--size", "256", "--mirror")
+    assert {path.name for path in out.glob("far*")} == {"far.safetensors", "far.mirrored.safetensors"}
+    run_prepare(models, videos, "--size", "256")
+    assert {path.name for path in out.glob("far*")} == {"far.safetensors"}
+    run_prepare(models, videos, "--size", "512")
+    assert report_of(out)["far"][0] == "face too small" and not list(out.glob("far*"))
+
+
 def test_a_mirrored_clip_is_what_a_mirrored_video_would_give(models, videos):
     film_toys(videos / "toy.mp4", FACE, frames=25)  # its square has 178 pixels
     shown = (draw_faces(560, 320, FACE + [t, 0])[:, ::-1] for t in range(25))

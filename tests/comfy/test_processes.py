@@ -118,13 +118,18 @@ def test_a_process_that_fails_takes_the_others_with_it(capfd, monkeypatch):
     assert capfd.readouterr().err == "No clips.\n"
 
 
-@pytest.mark.parametrize("gpus, asked, number", [(0, None, 1), (0, 2, 2), (4, None, 4), (4, 1, 1)])
-def test_there_is_a_process_for_each_gpu(gpus, asked, number, monkeypatch):
+@pytest.mark.parametrize(
+    "gpus, asked, nccl, number",
+    [(0, None, True, 1), (0, 2, False, 2), (4, None, True, 4), (4, 1, True, 1), (4, None, False, 1)],
+)
+def test_there_is_a_process_for_each_gpu_where_they_can_talk(gpus, asked, nccl, number, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(torch.distributed, "is_nccl_available", lambda: nccl)
     assert number_of_processes(asked) == number
 
 
 def test_more_processes_than_gpus_are_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.distributed, "is_nccl_available", lambda: True)
     with pytest.raises(ValueError, match="processes is 4; it must be 2 or less"):
         number_of_processes(4)

@@ -4,6 +4,7 @@ import itertools
 import logging
 import re
 import shutil
+from pathlib import Path
 
 import av
 import comfy.model_management
@@ -34,9 +35,9 @@ def conditions(small_portrait):
     return clip(small_portrait, FRAMES)
 
 
-def render(short_windows, conditions, vae=None, seed=3, calm=False):
+def render(short_windows, conditions, vae=None, seed=3, calm=False, rate=RATE):
     vae = vae or GreyVAE()
-    return rendering.render(short_windows, *conditions, vae, VOICE, RATE, seed, STEPS, 2.0, calm)
+    return rendering.render(short_windows, *conditions, vae, VOICE, rate, seed, STEPS, 2.0, calm)
 
 
 def pictures(path) -> torch.Tensor:
@@ -110,6 +111,33 @@ def test_what_is_finished_can_be_looked_at_until_the_render_is_done(
     assert torch.equal(pictures(path), undisturbed[False][:8])
     render(short_windows, conditions)
     assert [file.name for file in output.rglob("*") if file.is_file()] == []
+
+
+def test_a_video_that_somebody_watches_does_not_cost_the_finished_one(
+    short_windows, conditions, undisturbed, cancel, monkeypatch
+):
+    cancel(11)
+    with pytest.raises(comfy.model_management.InterruptProcessingException):
+        render(short_windows, conditions)
+    unlink = Path.unlink
+
+    def refused(path, missing_ok=False):
+        if path.name.startswith("unfinished_"):
+            raise PermissionError(13, "The file is used by another process", str(path))
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    assert torch.equal(pictures(render(short_windows, conditions)), undisturbed[False])
+
+
+def test_at_another_frame_rate_nothing_of_the_old_one_is_used(short_windows, conditions, cancel, caplog):
+    caplog.set_level(logging.INFO)
+    cancel(11)
+    with pytest.raises(comfy.model_management.InterruptProcessingException):
+        render(short_windows, conditions, rate=30.0)
+    with av.open(str(render(short_windows, conditions))) as video:
+        assert video.streams.video[0].average_rate == RATE and video.streams.video[0].frames == FRAMES
+    assert "An earlier try did" not in caplog.text
 
 
 class Exhausted(GreyVAE):

@@ -64,5 +64,7 @@ def _check(model: ModelPatcher, length: int, overlap: int) -> None:
 def require_vexpress(model: ModelPatcher) -> VExpress:
     """The V-Express model inside a MODEL, or one sentence if it is something else."""
     if not isinstance(model.model, VExpress):
-        raise ValueError(f"model is a {type(model.model).__name__}, not V-Express: connect V-Express Loader.")
+        raise ValueError(
+            f"model is a {type(model.model).__name__}, not V-Express: connect model of Load V-Express."
+        )
     return model.model

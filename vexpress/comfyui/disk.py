@@ -2,11 +2,26 @@
 
 import contextlib
 import errno
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
+PATIENCE = 5.0  # seconds; on Windows, a virus scanner or an indexer may have a new file open for a moment
+
+
+def replace(new: Path, path: Path) -> None:
+    """As os.replace, with patience where nobody else may have a file open that is replaced."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return os.replace(new, path)
+        except PermissionError:
+            if os.name != "nt" or time.monotonic() > until:
+                raise
+            time.sleep(0.1)
 
 
 @contextlib.contextmanager

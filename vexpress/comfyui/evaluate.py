@@ -66,7 +66,9 @@ def evaluate(video: Input.Video, against: Against, selection: Selection, min_sco
     found = against.found and against.found.scaled(frames.width, frames.height)
     made, imitated = _watchers(frames, against, selection, min_score, notes)
     kps_dis, asked_jerk, likeness = KpsDis(), Jerk(), Likeness()
-    real = _real_pictures(against.real, frames)
+    real_frames = None if against.real is None else video_frames(against.real)
+    in_step = real_frames is None or real_frames.fps == frames.fps
+    real = _real_pictures(real_frames, frames)
     count = 0
     for picture in with_progress(frames, frames.count):
         points = made.add(picture, found and _points(found, count))
@@ -86,14 +88,19 @@ def evaluate(video: Input.Video, against: Against, selection: Selection, min_sco
         notes.append(
             f"The real clip ends before the video: {compared} of {count} frames were compared with it."
         )
+    if not in_step:
+        notes.append(
+            f"The real clip has {float(real_frames.fps):g} frames per second, the video {float(frames.fps):g}: jerk and "
+            "flicker of the real clip are not computed, for they depend on it."
+        )
     numbers = [
         *kps_dis.numbers(),
         *([] if found else kps_dis.missed.mean("missed faces", "%", 1)),
         *made.jerk.pixels.mean("jerk", "px/frame/frame"),
         *asked_jerk.pixels.mean("jerk asked for", "px/frame/frame"),
-        *imitated.jerk.pixels.mean("jerk of the real clip", "px/frame/frame"),
+        *(imitated.jerk.pixels.mean("jerk of the real clip", "px/frame/frame") if in_step else []),
         *made.flicker.levels.mean("flicker", "of 255"),
-        *imitated.flicker.levels.mean("flicker of the real clip", "of 255"),
+        *(imitated.flicker.levels.mean("flicker of the real clip", "of 255") if in_step else []),
         *likeness.numbers(),
         *_face_similarity(made, imitated),
         *_length(video, frames, count, against.kps),
@@ -186,11 +193,11 @@ def _points(kps: Kps, frame: int) -> ndarray | None:
     return kps.points[frame].numpy() if frame < len(kps) else None
 
 
-def _real_pictures(real: Input.Video | None, frames: VideoFrames) -> Iterator[ndarray]:
+def _real_pictures(real: VideoFrames | None, frames: VideoFrames) -> Iterator[ndarray]:
     """What the real clip shows when the video shows each of its pictures, at the video's size."""
     if real is None:
         return
-    real, shown = video_frames(real), 0
+    shown = 0
     check_same_aspect("real", (real.width, real.height), (frames.width, frames.height))
     for number, picture in enumerate(real):
         while int(shown * real.fps / frames.fps) == number:

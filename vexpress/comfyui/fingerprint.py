@@ -4,7 +4,9 @@ import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from enum import Enum
-from types import FunctionType, MethodType
+from fractions import Fraction
+from functools import partial
+from types import BuiltinFunctionType, FunctionType, MethodType
 
 import av
 import torch
@@ -13,7 +15,11 @@ from comfy.model_patcher import ModelPatcher
 from torch import Tensor, nn
 
 ROWS_AT_ONCE = 1 << 12
-SCALARS = (type(None), bool, int, float, complex, str, bytes, Enum, torch.dtype, torch.device)
+SCALARS = (type(None), bool, int, float, complex, Fraction, str, bytes, Enum, torch.dtype, torch.device)
+HOOK_STRENGTH = (
+    "_strength_model",
+    "_strength_clip",
+)  # of a LoRA; what else is private changes while it works
 
 
 def fingerprint(*values: object) -> str:
@@ -60,6 +66,7 @@ def _parts(value: object, above: tuple[int, ...]) -> Iterable[bytes]:
         if not isinstance(value, BaseModel) and not hasattr(
             value, "_orig_mod"
         ):  # the model itself, or compiled
+            yield from (base.__qualname__.encode() for base in kind.__mro__)
             yield from _parts(value.state_dict(), above)
     elif isinstance(value, Mapping):
         for key in sorted(value, key=repr):
@@ -73,14 +80,17 @@ def _parts(value: object, above: tuple[int, ...]) -> Iterable[bytes]:
             yield from _parts(element, above)
     elif isinstance(value, MethodType):
         yield from _parts((value.__func__, value.__self__), above)
+    elif isinstance(value, partial):
+        yield from _parts((value.func, value.args, value.keywords), above)
     elif isinstance(value, FunctionType):
         captured = [cell.cell_contents for cell in value.__closure__ or ()]
         yield f"{value.__module__}.{value.__qualname__}".encode()
         yield from _parts((value.__defaults__, captured), above)
-    elif isinstance(value, type):
+    elif isinstance(value, (type, BuiltinFunctionType)):
         yield f"{value.__module__}.{value.__qualname__}".encode()
     elif not isinstance(value, ModelPatcher):
-        public = {k: v for k, v in getattr(value, "__dict__", {}).items() if not k.startswith("_")}
+        attributes = getattr(value, "__dict__", {})
+        public = {k: v for k, v in attributes.items() if not k.startswith("_") or k in HOOK_STRENGTH}
         yield from _parts(public, above)
 
 

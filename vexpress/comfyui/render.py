@@ -1,5 +1,6 @@
 """From noise to a finished video file, in memory that does not grow with the clip, and not lost when it breaks off."""
 
+import contextlib
 import logging
 import time
 from collections import deque
@@ -119,7 +120,8 @@ class Rendering:
         path = temp_file(".mp4")
         join_videos(self._parts(), path, self.rate, sound)
         self.unfinished.remove()
-        self.partial_video.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # on Windows, while somebody watches it
+            self.partial_video.unlink(missing_ok=True)
         return path
 
     def keep(self, audio: dict | None) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..estimate import in_bytes
 from ..kps import MOST_FRAMES
 from ..untrusted import check_safetensors, check_size
-from .disk import said_in_a_sentence
+from .disk import replace, said_in_a_sentence
 from .lock import Taken, alone, is_taken
 from .tell import warn
 from .video_writer import count_frames
@@ -98,7 +98,7 @@ class UnfinishedRender:
                     file.write(save(state))
                     file.flush()
                     os.fsync(file.fileno())
-                os.replace(new, path)
+                replace(new, path)
             finally:
                 new.unlink(missing_ok=True)
 

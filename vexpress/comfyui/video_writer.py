@@ -15,7 +15,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from ..video import pad_to_even
-from .disk import said_in_a_sentence
+from .disk import replace, said_in_a_sentence
 
 LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
 BT709 = 1  # in H.264's tables of matrices, primaries and transfer curves alike
@@ -172,7 +172,7 @@ def mp4(path: Path) -> Iterator[OutputContainer]:
             yield file
             file.close()
             _reach_disk(partial)
-            os.replace(partial, path)
+            replace(partial, path)
         finally:
             with contextlib.suppress(av.FFmpegError):
                 file.close()

@@ -7,11 +7,16 @@ import torch
 from torch import Tensor
 
 T = TypeVar("T")
+MOST_SEEDS = 1 << 29  # eight times as many numbers are all that torch's generator tells apart
 
 
 class Dice:
     def __init__(self, seed: int, subject: int = 0):
-        """subject: keeps what is drawn for a face, its motion and its voice apart under one seed"""
+        """subject: 0..7, keeps what is drawn for a face, its motion and its voice apart under one seed"""
+        if not (0 <= seed < MOST_SEEDS and 0 <= subject < 8):
+            raise ValueError(
+                f"Seed {seed}, subject {subject}: seeds go from 0 to below 2**29, subjects to 7."
+            )
         self.generator = torch.Generator().manual_seed(seed * 8 + subject)
 
     def between(self, low: float, high: float) -> float:

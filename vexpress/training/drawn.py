@@ -18,8 +18,7 @@ from .speech import babble, espeak, spoiled, with_silence
 
 FRAME_RATES = (24.0, 25.0, 30.0, 30.0)
 SPOKEN, PAUSED = 0.75, 0.3  # shares of the voices that are real speech, that fall silent for a while
-HELD_OUT = 1 << 40  # seeds from here on are not learnt from
-SEEDS = 1 << 31
+SEEDS = HELD_OUT = 1 << 28  # those below are learnt from, those from here on are not
 POSES = 8  # of one clip that moves so slowly that each is another one
 SLOW = 0.45  # frames per second
 SHUT = 0.15  # share of the portraits that keep their mouth shut
@@ -88,13 +87,16 @@ class DrawnPeople:
         size: int,
         coupled: float = 0.0,
         people: int = SEEDS,
+        first: int = 0,
     ):
         """
         encode:  pictures to latents, (B, 3, H, W) 0..1 -> (B, 4, H/8, W/8)
         coupled: 0..1, how much of the head's nods comes from the voice
         people:  how many different ones there are
+        first:   the seed of the first of them
         """
-        self.voices, self.encode, self.size, self.coupled, self.people = voices, encode, size, coupled, people
+        self.voices, self.encode, self.size, self.coupled = voices, encode, size, coupled
+        self.people, self.first = people, first
 
     @torch.no_grad()
     def __call__(self, frames: int, generator: torch.Generator) -> Sample:
@@ -107,7 +109,7 @@ class DrawnPeople:
         clip = list(range(start, start + frames))
         away = [i for i in range(len(voice.features)) if i < start - FAR or i >= start + frames + FAR]
         shown = [*clip, away[one_of(len(away))]]
-        drawn = draw(identity(person), Motion(*(part[shown] for part in track)), self.size)
+        drawn = draw(identity(self.first + person), Motion(*(part[shown] for part in track)), self.size)
         latents = self.encode(drawn.images).float()
         return Sample(
             latents[:-1],

@@ -63,13 +63,13 @@ def talkinghead_1kh(line: str, videos: dict[str, Path]) -> Clip:
     """
     A line of TalkingHead-1KH's `…_video_tubes.txt`: name of a one-minute chunk, height, width, first frame, last
     frame (still in it), left, top, right, bottom. As its videos_crop.py reads it, which names the cut and cropped
-    video as this clip is named; that one is taken if it is there, and the chunk otherwise.
+    video as this clip is named, but leaves out the sound: that one is taken where the chunk is not there.
     """
     chunk, *numbers = line.split(",")
     height, width, first, last, left, top, right, bottom = map(int, numbers)
     _check(0 <= first <= last and 0 < height and 0 < width)
     name = f"{chunk}_S{first}_E{last}_L{left}_T{top}_R{right}_B{bottom}"
-    if name in videos:
+    if chunk not in videos and name in videos:
         return Clip(name, videos[name], face=MIDDLE)
     face = (left + right) / 2 / width, (top + bottom) / 2 / height
     return Clip(name, videos.get(chunk), Span(first, last + 1, in_frames=True), face)

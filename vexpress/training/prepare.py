@@ -84,7 +84,19 @@ def _results(clip: Clip, out: Path, models: Models, settings: Settings) -> Itera
         try:
             yield piece.name, *_result(piece, out, models, settings)
         except LeftOut as error:
+            _forget(piece, out, models, settings)
             yield piece.name, error.why, str(error)
+
+
+def _forget(piece: Piece, out: Path, models: Models, settings: Settings) -> None:
+    """Training learns from all there is: what was made of another video, or with other options, goes."""
+    for path in _paths(piece, out):
+        if not is_prepared(path, _origin(piece, models, settings)):
+            path.unlink(missing_ok=True)
+
+
+def _paths(piece: Piece, out: Path) -> list[Path]:
+    return [out / f"{piece.name}{ending}.safetensors" for ending in ("", MIRRORED)]
 
 
 def _pieces(clip: Clip) -> list[Piece]:
@@ -96,8 +108,9 @@ def _pieces(clip: Clip) -> list[Piece]:
 
 def _result(piece: Piece, out: Path, models: Models, settings: Settings) -> tuple[str, str]:
     said = _origin(piece, models, settings)
-    endings = ["", MIRRORED] if settings.mirror else [""]
-    paths = [out / f"{piece.name}{ending}.safetensors" for ending in endings]
+    paths = _paths(piece, out)
+    if not settings.mirror:
+        paths.pop().unlink(missing_ok=True)
     if all(is_prepared(path, said) for path in paths):
         return KEPT_BEFORE, ""
     with _readable():

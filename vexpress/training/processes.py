@@ -6,18 +6,25 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from datetime import timedelta
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 
 MEETING = "V_EXPRESS_MEETING"  # names the file through which processes find one another, without a port
+SAVED_WITHIN = timedelta(hours=2)  # the others wait while one writes a checkpoint
 LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
 
 
 def number_of_processes(asked: int | None) -> int:
-    """`asked`, or one per GPU that can be seen; raises ValueError where there are too few."""
+    """`asked`, or one per GPU that can be seen; raises ValueError where there are too few.
+
+    Without NCCL, as on Windows, GPUs cannot talk to each other.
+    """
     gpus = torch.cuda.device_count()
+    if gpus > 1 and not torch.distributed.is_nccl_available():
+        gpus = 1
     if asked and 0 < gpus < asked:
         raise ValueError(f"processes is {asked}; it must be {gpus} or less, one for each GPU.")
     return asked or max(1, gpus)
@@ -65,5 +72,6 @@ def join(cpu: bool) -> torch.device:
             init_method=Path(os.environ[MEETING]).as_uri(),
             rank=int(os.environ["RANK"]),
             world_size=int(os.environ["WORLD_SIZE"]),
+            timeout=SAVED_WITHIN,
         )
     return Accelerator(cpu=cpu).device

@@ -2,12 +2,13 @@
 
 import contextlib
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safetensors import safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from .networks import TRAINED_STAGE
@@ -73,9 +74,13 @@ def _state(trainer: "Trainer") -> dict[str, Tensor]:
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    with open(path, "wb") as file:
-        file.write(save(tensors, metadata))
-        file.flush()
+    try:
+        save_file(tensors, path, metadata)  # without another copy of them in memory
+    except SafetensorError as error:
+        if code := re.search(r"os error (\d+)", str(error)):  # a Windows one as the last argument
+            raise OSError(int(code[1]), str(error), str(path), int(code[1])) from error
+        raise
+    with open(path, "rb+") as file:
         os.fsync(file.fileno())
 
 
