@@ -67,7 +67,7 @@ def portraits(seed: int, number: int, size: int, first_person: int = 0, each: in
     number: of pictures, a multiple of 8
     each:   pictures of one person
     """
-    dice = Dice(seed, subject=8)
+    dice = Dice(seed, subject=5)
     people = together([identity(first_person + (seed * number + i) // each) for i in range(number)])
     parts = []
     for i in range(0, number, POSES):
