@@ -63,7 +63,7 @@ class Settings(NamedTuple):
 
 
 WITH_RELEASED = Settings(size=512, steps=25, cfg=3.5, reference_weight=0.95, audio_weight=3.0)
-WITH_TALKER = Settings(size=128, steps=10, cfg=2.0, reference_weight=1.0, audio_weight=1.0)
+WITH_TALKER = Settings(size=128, steps=10, cfg=1.0, reference_weight=1.0, audio_weight=0.9)
 
 
 def main(arguments: list[str]) -> int:

@@ -30,3 +30,10 @@ def given(node: type, others: dict) -> dict:
     """Every number at its default, everything else absent."""
     defaults = {each.id: each.default for kind, each in NUMBERS if kind is node and not each.optional}
     return others | defaults
+
+
+@pytest.mark.parametrize("node, socket", [pair for pair in NUMBERS if pair[1].id == "fps"], ids=named)
+def test_a_frame_rate_of_film_can_be_typed(node, socket):
+    """The frontend rounds what is typed to the decimals of the step."""
+    decimals = max(0, -math.floor(math.log10(socket.step)))
+    assert round(23.976, decimals) == 23.976 and round(29.97, decimals) == 29.97
