@@ -99,8 +99,7 @@ class Bench:
         if not self.table.exists():
             self._write(COLUMNS)
         hear, autoencoder = ears(talker), load_autoencoder(talker / DECODER)
-        voices = (spoken(1 + i, SECONDS, hear) for i in range(VOICES))
-        film(folder / "people", lambda: DrawnPeople([*voices], encoder(talker), SIZE, coupled=1.0))
+        film_people(folder / "people", hear, encoder(talker))
         self.people = ClipFolder(folder / "people")
         others = [spoken(HELD_OUT + i, SECONDS, hear) for i in range(TEST_CLIPS)]
         strangers = DrawnPeople(others, encoder(talker), SIZE, coupled=0.0, first=HELD_OUT)
@@ -114,8 +113,8 @@ class Bench:
         if row.training == "staged" and not done:
             networks, images, seconds = self._staged(row)
             self._write([*row, "both", images, round(seconds), *self.test(networks)])
-        if row.training == "joint" and len(done) < 2:
-            self._joint(row, *self._budget(row))
+        if row.training == "joint" and (left := {"images", "time"} - {written[4] for written in done}):
+            self._joint(row, left, *self._budget(row))
 
     def _staged(self, row: Row) -> tuple[object, int, float]:
         from ..vexpress.training.stages import begin
@@ -131,14 +130,14 @@ class Bench:
             networks.load_state_dict(trainer.averaged_weights())
         return networks, images, seconds
 
-    def _joint(self, row: Row, most_images: int, most_seconds: float) -> None:
+    def _joint(self, row: Row, left: set[str], most_images: int, most_seconds: float) -> None:
         """Everything at once on clips, measured after as many images and after as much time as a staged run had."""
         from ..vexpress.training.stages import begin
 
         networks = fresh_networks(row.seed)
         begin(networks, 1, 0)
         trainer = self._trainer(row, networks, 3, ENDLESS, FRAMES)
-        left, seconds = {"images", "time"}, 0.0
+        seconds = 0.0
         with trainer.drawn:
             while left:
                 seconds += timed(trainer.take_step)
@@ -190,13 +189,16 @@ class Bench:
         print(*row, flush=True)
 
 
-def film(folder: Path, people_of: Callable[[], Callable]) -> None:
-    """Close-ups of many people, as `ClipFolder` reads them."""
+def film_people(folder: Path, hear: Callable, encode: Callable) -> None:
+    """Close-ups of many people whose heads nod with their voice, as `ClipFolder` reads them."""
+    from ..vexpress.training.drawn import DrawnPeople, spoken
+
     whole = folder / "whole"
     if whole.exists():
         return
     folder.mkdir(exist_ok=True)
-    people = people_of()
+    voices = [spoken(1 + i, SECONDS, hear) for i in range(VOICES)]
+    people = DrawnPeople(voices, encode, SIZE, coupled=1.0)
     for i in range(PEOPLE):
         clip = close_up(people(FILMED, torch.Generator().manual_seed(i)))
         parts = {key: getattr(clip, key) for key in ("latents", "kps", "features", "lips")}
@@ -214,7 +216,9 @@ def close_up(clip: "Sample") -> "Sample":
 
 
 def close_latents(latents: Tensor) -> Tensor:
-    left, top, size = LEFT // 8, TOP // 8, CLOSE // 8
+    from ..vexpress.training.objective import LATENT_CELL
+
+    left, top, size = (pixels // LATENT_CELL for pixels in (LEFT, TOP, CLOSE))
     return latents[..., top : top + size, left : left + size].contiguous()
 
 

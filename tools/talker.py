@@ -6,6 +6,7 @@ tiny_talker/recipe.json says. A run that stopped goes on. Writes tiny_talker/tal
 import argparse
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -129,12 +130,18 @@ def unpack_shipped(folder: Path) -> None:
 
     if (folder / SHIPPED).exists():
         return
-    write_ears(folder, talker_weights()["wav2vec2"])
+    if (folder / EARS).exists():
+        sys.exit(f"{folder} holds a talker of its own: choose another folder for the shipped one.")
+    unfinished = folder / f"{SHIPPED}.unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    weights = talker_weights()
+    for part in PARTS:
+        save_file(weights[part], unfinished / f"{part}.safetensors", {TRAINED_STAGE: "3"})
     for name in (AUTOENCODER, DECODER):
         save_file(stored_weights("vae"), folder / name)
-    (folder / SHIPPED).mkdir()
-    for part in PARTS:
-        save_file(talker_weights()[part], folder / SHIPPED / f"{part}.safetensors", {TRAINED_STAGE: "3"})
+    write_ears(folder, weights["wav2vec2"])
+    os.replace(unfinished, folder / SHIPPED)
 
 
 def write_ears(folder: Path, weights: dict[str, Tensor]) -> None:

@@ -246,7 +246,9 @@ def test_what_is_left_out_now_is_learnt_from_no_more(models, videos):
     film_toys(videos / "far.mp4", FACE)
     out = run_prepare(models, videos, "--size", "256", "--mirror")
     assert {path.name for path in out.glob("far*")} == {"far.safetensors", "far.mirrored.safetensors"}
-    run_prepare(models, videos, "--size", "256")
+    run_prepare(models, videos, "--size", "256")  # --mirror forgotten
+    assert len(list(out.glob("far*"))) == 2
+    run_prepare(models, videos, "--size", "248")
     assert {path.name for path in out.glob("far*")} == {"far.safetensors"}
     run_prepare(models, videos, "--size", "512")
     assert report_of(out)["far"][0] == "face too small" and not list(out.glob("far*"))

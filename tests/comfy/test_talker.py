@@ -5,10 +5,12 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from pack.tools.talker_file import TALKER_FILE, talker_weights
+from pack.tools.talker import ears, load_autoencoder, unpack_shipped
+from pack.tools.talker_file import TALKER_FILE, stored_weights, talker_weights
 from pack.tools.talker_score import Talker, stranger, true_film
 from pack.tools.tiny_models import RELEASED, write_talker
 from pack.vexpress.training.faces import draw
+from pack.vexpress.training.networks import load_networks, trained_stage
 from pack.vexpress.training.ruler import Film
 
 MOST_BYTES = 14_000_000
@@ -91,3 +93,20 @@ def around_the_mouth(picture: torch.Tensor, kps: torch.Tensor) -> torch.Tensor:
 
 def agreement(a: torch.Tensor, b: torch.Tensor) -> float:
     return torch.corrcoef(torch.stack([a, b]))[0, 1].item()
+
+
+def test_the_shipped_one_can_be_taught_on(tmp_path):
+    unpack_shipped(tmp_path)
+    networks = load_networks(tmp_path / "shipped")
+    stored = networks.parts(networks.state_dict())["audio_projection"]
+    assert torch.equal(stored["latents"], stored_weights("audio_projection")["latents"])
+    assert trained_stage(tmp_path / "shipped") == 3
+    assert ears(tmp_path)(torch.zeros(1, 16000)).isfinite().all()
+    load_autoencoder(tmp_path / "decoder.safetensors")
+
+
+def test_a_talker_of_ones_own_is_not_replaced_by_the_shipped_one(tmp_path):
+    (tmp_path / "wav2vec2.safetensors").write_bytes(b"mine")
+    with pytest.raises(SystemExit, match="holds a talker of its own"):
+        unpack_shipped(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["wav2vec2.safetensors"]

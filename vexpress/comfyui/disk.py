@@ -9,7 +9,8 @@ from pathlib import Path
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
-PATIENCE = 5.0  # seconds; on Windows, a virus scanner or an indexer may have a new file open for a moment
+ON_WINDOWS = os.name == "nt"  # a virus scanner or an indexer may have a new file open there for a moment
+PATIENCE = 5.0  # seconds
 
 
 def replace(new: Path, path: Path) -> None:
@@ -19,7 +20,7 @@ def replace(new: Path, path: Path) -> None:
         try:
             return os.replace(new, path)
         except PermissionError:
-            if os.name != "nt" or time.monotonic() > until:
+            if not ON_WINDOWS or time.monotonic() > until:
                 raise
             time.sleep(0.1)
 

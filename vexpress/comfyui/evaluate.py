@@ -18,6 +18,7 @@ from .face_recognizer import load_recognizer
 from .video_frames import VideoFrames, video_frames, with_progress
 from .video_sound import video_sound
 
+SAME_RATE = 2e-3  # 29.97 and 30000/1001 are the same frame rate; 24 and 23.976 nearly
 NOT_COMPUTED = (
     "SyncNet LSE-C and LSE-D are not computed: this pack has no SyncNet. Its weights are "
     "http://www.robots.ox.ac.uk/~vgg/software/lipsync/data/syncnet_v2.model (terms not stated).",
@@ -67,7 +68,7 @@ def evaluate(video: Input.Video, against: Against, selection: Selection, min_sco
     made, imitated = _watchers(frames, against, selection, min_score, notes)
     kps_dis, asked_jerk, likeness = KpsDis(), Jerk(), Likeness()
     real_frames = None if against.real is None else video_frames(against.real)
-    in_step = real_frames is None or real_frames.fps == frames.fps
+    in_step = real_frames is None or abs(real_frames.fps / frames.fps - 1) < SAME_RATE
     real = _real_pictures(real_frames, frames)
     count = 0
     for picture in with_progress(frames, frames.count):
@@ -91,7 +92,7 @@ def evaluate(video: Input.Video, against: Against, selection: Selection, min_sco
     if not in_step:
         notes.append(
             f"The real clip has {float(real_frames.fps):g} frames per second, the video {float(frames.fps):g}: jerk and "
-            "flicker of the real clip are not computed, for they depend on it."
+            "flicker of the real clip are not computed, for they depend on the rate."
         )
     numbers = [
         *kps_dis.numbers(),

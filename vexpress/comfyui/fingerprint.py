@@ -16,10 +16,7 @@ from torch import Tensor, nn
 
 ROWS_AT_ONCE = 1 << 12
 SCALARS = (type(None), bool, int, float, complex, Fraction, str, bytes, Enum, torch.dtype, torch.device)
-HOOK_STRENGTH = (
-    "_strength_model",
-    "_strength_clip",
-)  # of a LoRA; what else is private changes while it works
+HOOK_STRENGTH = "_strength_model", "_strength_clip"  # what else is private in a hook changes while it works
 
 
 def fingerprint(*values: object) -> str:

@@ -84,11 +84,11 @@ def _results(clip: Clip, out: Path, models: Models, settings: Settings) -> Itera
         try:
             yield piece.name, *_result(piece, out, models, settings)
         except LeftOut as error:
-            _forget(piece, out, models, settings)
             yield piece.name, error.why, str(error)
+        _forget_what_was(piece, out, models, settings)
 
 
-def _forget(piece: Piece, out: Path, models: Models, settings: Settings) -> None:
+def _forget_what_was(piece: Piece, out: Path, models: Models, settings: Settings) -> None:
     """Training learns from all there is: what was made of another video, or with other options, goes."""
     for path in _paths(piece, out):
         if not is_prepared(path, _origin(piece, models, settings)):
@@ -108,9 +108,7 @@ def _pieces(clip: Clip) -> list[Piece]:
 
 def _result(piece: Piece, out: Path, models: Models, settings: Settings) -> tuple[str, str]:
     said = _origin(piece, models, settings)
-    paths = _paths(piece, out)
-    if not settings.mirror:
-        paths.pop().unlink(missing_ok=True)
+    paths = _paths(piece, out)[: 2 if settings.mirror else 1]
     if all(is_prepared(path, said) for path in paths):
         return KEPT_BEFORE, ""
     with _readable():

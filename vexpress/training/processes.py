@@ -26,7 +26,9 @@ def number_of_processes(asked: int | None) -> int:
     if gpus > 1 and not torch.distributed.is_nccl_available():
         gpus = 1
     if asked and 0 < gpus < asked:
-        raise ValueError(f"processes is {asked}; it must be {gpus} or less, one for each GPU.")
+        raise ValueError(
+            f"processes is {asked}; it must be {gpus} or less, one for each GPU that can talk to the others."
+        )
     return asked or max(1, gpus)
 
 
