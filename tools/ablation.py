@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..vexpress.tiny import rule_built_weights
-from . import model_shapes
+from . import ablation_table, model_shapes
 from .model_shapes import TALKER
 from .talker import DECODER, ears, encoder, load_autoencoder
 from .talker_score import SIZE, Seen, taught_measures
@@ -85,6 +85,7 @@ def main(arguments: list[str]) -> int:
     for row in ROWS:
         if row.seed in options.seeds:
             bench.run(row)
+    print("\n".join(ablation_table.table(bench.table)))
     return 0
 
 

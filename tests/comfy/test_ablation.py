@@ -4,7 +4,7 @@ import csv
 
 import pytest
 import torch
-from pack.tools import ablation, talker_score
+from pack.tools import ablation, ablation_table, talker_score
 from pack.tools.ablation import Bench, Row, close_picture, close_up
 from pack.tools.talker import unpack_shipped
 from pack.vexpress.training import drawn
@@ -71,3 +71,18 @@ def test_a_close_up_keeps_points_where_they_are_seen():
 
     seen = close_picture(Drawn(torch.rand(2, 3, 128, 128), points, clip.lips), Same)
     assert seen.images.shape == (2, 3, 8, 8) and torch.equal(seen.kps, close.kps)
+
+
+def test_the_table_gives_the_mean_of_the_seeds_and_how_far_apart_they_lie(tmp_path):
+    measured = [
+        "joint,0,3,1,time,9,9,0.01,0.1,2,0.5",
+        "staged,0.15,3,1,both,9,9,0.05,0.2,1.5,0.25",
+        "staged,0.15,3,2,both,9,9,0.15,0.4,2.5,0.75",
+    ]
+    (tmp_path / "ablation.csv").write_text("\n".join([",".join(ablation.COLUMNS), *measured]))
+    assert ablation_table.table(tmp_path / "ablation.csv") == [
+        "| training | dropout | lip weight | seeds | gap | mouth r | V-Kps, px | person |",
+        "|---|---|---|---|---|---|---|---|",
+        "| staged | 15 % | 3 | 2 | 10.0 % (5.0 % to 15.0 %) | 0.30 (0.20 to 0.40) | 2.00 (1.50 to 2.50) | 50 % (25 % to 75 %) |",
+        "| joint, equal time | 0 % | 3 | 1 | 1.0 % | 0.10 | 2.00 | 50 % |",
+    ]
