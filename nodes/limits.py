@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+from numbers import Real
 
 from comfy_api.latest import io
 
@@ -14,11 +15,11 @@ def keep_limits(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
 
     @functools.wraps(execute)
     def checked(cls, *positional, **named):
-        given = signature.bind(cls, *positional, **named).arguments
+        given = signature.bind(cls, *positional, **named)
         for socket in numbers():
-            if socket.id in given:
-                _check(socket, given[socket.id])
-        return execute(cls, *positional, **named)
+            if socket.id in given.arguments:
+                given.arguments[socket.id] = _within(socket, given.arguments[socket.id])
+        return execute(*given.args, **given.kwargs)
 
     node.execute = classmethod(checked)
     return node
@@ -30,7 +31,11 @@ def _numbers(node: type[io.ComfyNode]) -> list[io.Input]:
     ]
 
 
-def _check(socket: io.Input, value: object) -> None:
-    kind = int if isinstance(socket, io.Int.Input) else (int, float)
-    if not isinstance(value, kind) or not socket.min <= value <= socket.max:
-        raise ValueError(f"{socket.id} is {value!r}; it must be a number from {socket.min} to {socket.max}.")
+def _within(socket: io.Input, value: object) -> float:
+    """The value as Python has it: other packs give NumPy's numbers, and 24.0 for 24."""
+    whole = isinstance(socket, io.Int.Input)
+    known = isinstance(value, Real) and socket.min <= value <= socket.max
+    if not known or (whole and value != int(value)):
+        kind = "a whole number" if whole else "a number"
+        raise ValueError(f"{socket.id} is {value!r}; it must be {kind} from {socket.min} to {socket.max}.")
+    return int(value) if whole else float(value)
