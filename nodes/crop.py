@@ -7,6 +7,7 @@ from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..vexpress.comfyui.crop import crop_face, paste_images, paste_video
 from ..vexpress.draw import draw_over
+from .inputs import check_one_of
 from .sockets import Kps, Placement
 
 
@@ -123,8 +124,7 @@ class PasteFace(io.ComfyNode):
     def execute(
         cls, original, placement, feather: float, match_colour: bool, images=None, video=None
     ) -> io.NodeOutput:
-        if (images is None) == (video is None):
-            raise ValueError("V-Express Paste Face needs either images or a video.")
+        check_one_of(images, video)
         if video is None:
             pasted = paste_images(original, placement, images, feather, match_colour)
             return io.NodeOutput(pasted, _nothing("images", "video"))
@@ -135,5 +135,5 @@ class PasteFace(io.ComfyNode):
 def _nothing(given: str, missing: str) -> ExecutionBlocker:
     """Stops only what is connected to that output, with this sentence."""
     return ExecutionBlocker(
-        f"V-Express Paste Face was given {given}, so it returns no {missing}: connect {given}."
+        f"V-Express Paste Face was given {given}, so its output {missing} is empty: use its output {given}."
     )

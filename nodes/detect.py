@@ -4,7 +4,7 @@ from ..vexpress.comfyui.face_detector import detect_kps
 from ..vexpress.comfyui.preview import kps_chart
 from ..vexpress.detection import FaceChoice, Followed, Picture, Selection, face_of_landmarks, follow_face
 from ..vexpress.video import frame_rate
-from .inputs import track_fps_input
+from .inputs import check_one_of, track_fps_input
 from .sockets import FaceLandmarks, Kps
 
 
@@ -100,9 +100,7 @@ class DetectKps(io.ComfyNode):
         images=None,
         video=None,
     ) -> io.NodeOutput:
-        if (images is None) == (video is None):
-            connected = "neither is" if video is None else "both are"
-            raise ValueError(f"Either images or a video must be connected, and {connected}.")
+        check_one_of(images, video)
         if video is None:
             components = Types.VideoComponents(images=images, frame_rate=frame_rate(fps))
             video = InputImpl.VideoFromComponents(components)

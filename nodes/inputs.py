@@ -66,3 +66,9 @@ def clip_inputs() -> list[io.Input]:
         io.Conditioning.Input("negative", tooltip="Connect negative of V-Express Conditioning."),
         io.Latent.Input("latent", tooltip="Connect latent of V-Express Conditioning."),
     ]
+
+
+def check_one_of(images: object, video: object) -> None:
+    if (images is None) == (video is None):
+        connected = "neither is" if video is None else "both are"
+        raise ValueError(f"Either images or a video must be connected, and {connected}.")

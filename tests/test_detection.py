@@ -23,7 +23,7 @@ def face(x, y=50, size=20):
 
 
 def left_eyes(frames, choice=LARGEST, index=0, max_gap=0):
-    followed = follow_face(frames, Selection(choice, index, max_gap), PICTURE, 30.0, "toy")
+    followed = follow_face(frames, Selection(choice, index, max_gap), PICTURE, 30.0, "mediapipe")
     return followed.kps.points[:, 0, 0].tolist()
 
 
@@ -86,7 +86,7 @@ def test_gaps_are_interpolated_and_held_at_the_ends(positions, expected):
         ([10, None, None, None, 50], "missing from frame 1 to frame 3: 3 in a row, while max_gap lets 2"),
         ([None, None, None, 50], "missing from frame 0 to frame 2"),
         ([10, None, 30, None, None, None], "missing from frame 3 to frame 5"),
-        ([None, None], "0 of 2 frames show the face"),
+        ([None, None], "No face was found in any of the 2 frames: in Detect Face Landmarks set"),
     ],
 )
 def test_a_longer_gap_is_an_error_that_names_its_frames(positions, message):

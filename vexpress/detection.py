@@ -37,6 +37,12 @@ class Selection(NamedTuple):
     max_gap: int = 0
 
 
+REMEDIES = {
+    "insightface": "lower min_score, or crop the picture nearer to the face",
+    "mediapipe": "in Detect Face Landmarks set detector_variant to both and num_faces to 0, and lower min_confidence",
+}
+
+
 class Face(NamedTuple):
     """
     points: (3, 2) left eye, right eye, nose; x, y in pixels
@@ -85,8 +91,17 @@ class Followed(NamedTuple):
 def follow_face(
     frames: Iterable[list[Face]], selection: Selection, picture: Picture, fps: float, detector: str
 ) -> Followed:
+    """Raises ValueError where the face is missing, in all frames or in more in a row than max_gap allows."""
     choose = FaceChooser(selection, picture)
     found = [None if face is None else face.points for face in map(choose, frames)]
+    if not choose.met:
+        where = "the picture" if len(found) == 1 else f"any of the {len(found)} frames"
+        raise ValueError(f"No face was found in {where}: {REMEDIES[detector]}.")
+    if choose.previous is None:
+        raise ValueError(
+            f"index is {selection.index}, counted from 0, but no frame shows more than {choose.met} faces: "
+            f"lower it, or {REMEDIES[detector]}."
+        )
     points = torch.from_numpy(fill_gaps(found, selection.max_gap))
     filled = torch.tensor([points is None for points in found])
     return Followed(Kps(points, *picture, fps, detector), filled)
@@ -98,8 +113,10 @@ class FaceChooser:
     def __init__(self, selection: Selection, picture: Picture):
         self.selection, self.picture = selection, picture
         self.previous: Face | None = None
+        self.met = 0  # faces in one frame, at most
 
     def __call__(self, faces: list[Face]) -> Face | None:
+        self.met = max(self.met, len(faces))
         face = _choose(faces, self.selection, self.picture, self.previous)
         self.previous = face or self.previous
         return face

@@ -179,7 +179,7 @@ def with_long_sound(image, folder, suffix):
 
 
 def test_frames_that_are_no_square_are_refused(picture):
-    with pytest.raises(ValueError, match="An image of 64x48 pixels cannot become 100x100"):
+    with pytest.raises(ValueError, match="The talking frames have 64x48 pixels, but a square was cut out"):
         paste(picture, crop(picture)[2], images=torch.zeros(2, 48, 64, 3))
 
 
@@ -187,7 +187,7 @@ def test_frames_that_are_no_square_are_refused(picture):
 def test_either_images_or_a_video_is_needed(picture, both):
     image, _, placement = crop(picture, 64)
     given = {"images": image, "video": as_video(image)} if both else {}
-    with pytest.raises(ValueError, match="needs either images or a video"):
+    with pytest.raises(ValueError, match="Either images or a video must be connected"):
         paste(picture, placement, **given)
 
 
@@ -196,8 +196,8 @@ def test_the_output_that_was_not_given_stops_what_is_connected_to_it_with_a_sent
     _, video = paste(picture, placement, images=image)
     images, _ = paste(picture, placement, video=as_video(image))
     assert isinstance(video, ExecutionBlocker) and isinstance(images, ExecutionBlocker)
-    assert video.message.endswith("was given images, so it returns no video: connect images.")
-    assert images.message.endswith("was given video, so it returns no images: connect video.")
+    assert video.message.endswith("was given images, so its output video is empty: use its output images.")
+    assert images.message.endswith("was given video, so its output images is empty: use its output video.")
 
 
 @pytest.mark.parametrize("file", [False, True])
@@ -305,7 +305,7 @@ def test_a_server_shows_the_crop_and_saves_the_pasted_video(server):
 
 def test_a_server_shows_the_pasted_images_and_says_why_there_is_no_video(server):
     prompt = graph(images=["frames", 0])
-    with pytest.raises(ComfyError, match="was given images, so it returns no video"):
+    with pytest.raises(ComfyError, match="was given images, so its output video is empty"):
         server.run(prompt)
     del prompt["saved"]
     assert len(server.run(prompt)["shown"]["images"]) == 5

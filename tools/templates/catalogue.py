@@ -135,7 +135,7 @@ def any_photo_crop_and_paste(g: Graph) -> None:
         "*V-Kps from Face Landmarks* says which one is taken.",
     )
     models = load_models(g)
-    face = find_face(g, models, photo, detector="both")
+    face = find_face(g, models, photo)
     reference, audio = encode(g, models, face.image, voice)
     kps = idle_motion(g, face, voice, audio)
     g.group("From noise to video", SAMPLING)
@@ -191,7 +191,7 @@ def two_people(g: Graph) -> None:
         "1. Choose a **photo** of two people who look ahead, some way apart.\n"
         "2. Choose **two voices**, without music.\n"
         "3. Set the *duration* of **Silence before the right one**: the left one's length, and they speak one after "
-        "the other; 0, and they speak together.\n4. Press **Run**.",
+        "the other; 0.01, and they speak together.\n4. Press **Run**.",
         "The clip ends with the right one's voice. Both faces are cut out, animated and pasted into the same photo. "
         "Their squares must not overlap: where they do, the right one covers the left one.",
         "*index* of *V-Kps from Face Landmarks* counts faces from the left, from 0. For the other two of four people, "
@@ -206,7 +206,7 @@ def two_people(g: Graph) -> None:
     left_audio = encode_audio(g, models, left_voice, "What the left one says", frames=right_audio["frames"])
 
     g.group("The left one's face", FACE)
-    landmarks = find_landmarks(g, models, photo, "both", detector="both")
+    landmarks = find_landmarks(g, models, photo, "both")
     left = cut_face(g, photo, take_kps(g, landmarks, "the left one", face="leftmost", index=0))
     left_frames = _one_of_two(g, models, left, left_voice, left_audio, seed=1)
 

@@ -138,21 +138,17 @@ def _link(model: Model) -> str:
     return f"- [{model.name}]({model.url}){renamed}\n"
 
 
-def find_kps(
-    g: Graph, models: Models, picture: Node | Output, of: str = "", detector: str = "short", **options
-) -> Node:
-    return take_kps(g, find_landmarks(g, models, picture, of, detector), of, **options)
+def find_kps(g: Graph, models: Models, picture: Node | Output, of: str = "", **options) -> Node:
+    return take_kps(g, find_landmarks(g, models, picture, of), of, **options)
 
 
-def find_landmarks(
-    g: Graph, models: Models, picture: Node | Output, of: str = "", detector: str = "short"
-) -> Node:
+def find_landmarks(g: Graph, models: Models, picture: Node | Output, of: str = "") -> Node:
     return g.add(
         "MediaPipeFaceLandmarker",
         of and f"Face landmarks of {of}",
         face_detection_model=models.face,
         image=picture,
-        detector_variant=detector,
+        detector_variant="both",  # short alone sees only faces near the camera
         num_faces=0,
     )
 

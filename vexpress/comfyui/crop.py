@@ -8,7 +8,7 @@ from comfy_api.latest import Input
 from torch import Tensor
 
 from ..crop import Placement, cut, feather_weights, kps_in_crop, match_colour, paste, place
-from ..kps import Kps
+from ..kps import ASPECT_TOLERANCE, Kps
 from ..pictures import rgb
 from .conditioning import fit
 from .folders import temp_file
@@ -86,12 +86,22 @@ def _pasted(
     weights = feather_weights(placement, feather)
     colours = None
     for frame, picture in _each_with_its_own(frames, original):
+        _check_square(frame)
         image = placement.in_picture(fit(frame[None], placement.side, placement.side)[0])
         if match:
             behind = picture[placement.rows, placement.columns]
             colours = colours or match_colour(image, behind, placement)
             image = colours(image)
         yield paste(picture, image, weights, placement)
+
+
+def _check_square(frame: Tensor) -> None:
+    height, width, _ = frame.shape
+    if abs(width / height - 1) > ASPECT_TOLERANCE:
+        raise ValueError(
+            f"The talking frames have {width}x{height} pixels, but a square was cut out: take away what crops or "
+            "stretches them on the way."
+        )
 
 
 def _each_with_its_own(frames: Iterable[Tensor], original: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
