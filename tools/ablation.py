@@ -2,7 +2,7 @@
 Does it matter how V-Express is trained? Staged or joint, with and without conditional dropout, lips weighted or not:
 small networks on drawn people whose heads nod with their voice while they are learnt from, and not in the test, so
 that V-Kps can stand in for the voice and the voice is weak. One row of FOLDER/ablation.csv a measurement; a stop loses
-one run at most.
+the run that it was in.
 """
 
 import argparse

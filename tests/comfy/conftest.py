@@ -116,11 +116,12 @@ def server(tmp_path_factory):
 def troubled(tmp_path_factory):
     """The same for tests that bring it into trouble, with another pack beside this one."""
     from pack.tools.server import comfy_server
+    from trouble import renders_anew
 
     folder = server_folder(tmp_path_factory)
     shutil.copytree(Path(__file__).parent / "other_pack", folder / "custom_nodes" / "other_pack")
     with comfy_server(Path(COMFYUI_PATH), folder) as running:
-        yield running
+        yield renders_anew(running)
 
 
 @pytest.fixture(scope="session")
@@ -135,12 +136,13 @@ def good(troubled):
 def second(troubled, tmp_path_factory):
     """Another server that shares packs, models and output folder with `troubled`."""
     from pack.tools.server import comfy_server
+    from trouble import renders_anew
 
     folder = tmp_path_factory.mktemp("second")
     shutil.copytree(troubled.input, folder / "input")
     shared = [troubled.base, troubled.base / "models"]  # the first for its custom_nodes
     with comfy_server(Path(COMFYUI_PATH), folder, shared, troubled.output, install=False) as running:
-        yield running
+        yield renders_anew(running)
 
 
 def server_folder(tmp_path_factory) -> Path:

@@ -63,7 +63,7 @@ def learn_together(config) -> Trainer:
     for step in range(config.steps):
         clips, chances = [], []
         for process in range(2):
-            generator = chance_of_step(config.seed, step, process)
+            generator = chance_of_step(config.seed, config.stage, step, process)
             own = [videos(habits.frames, generator) for _ in range(habits.clips)]
             shape = (len(own), *own[0].latents.shape)
             chances.append(draw_chance(shape, habits.rates, generator))
@@ -96,13 +96,15 @@ def test_two_processes_go_on_as_if_they_had_not_stopped(whole, values, tmp_path)
         assert all(result[key].equal(expected[key]) for key in expected), file.name
 
 
-def test_no_process_draws_what_another_draws():
+def test_no_run_stage_step_or_process_draws_what_another_draws():
     drawn = {
-        float(torch.rand((), generator=chance_of_step(42, step, process)))
+        int(torch.randint(2**62, (), generator=chance_of_step(seed, stage, step, process)))
+        for seed in (42, 43)
+        for stage in (1, 2, 3)
         for step in range(100)
         for process in range(8)
     }
-    assert len(drawn) == 800
+    assert len(drawn) == 2 * 3 * 100 * 8
 
 
 def test_what_all_processes_complain_of_is_said_once(values, tmp_path):

@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import comfy.model_management
 import folder_paths
+import numpy as np
 import pytest
 import torch
 from models import GreyVAE
@@ -110,7 +111,7 @@ def test_what_is_finished_can_be_looked_at_until_the_render_is_done(
         assert float(sound.duration * sound.time_base) == pytest.approx(8 / RATE, abs=1 / RATE)
     assert torch.equal(pictures(path), undisturbed[False][:8])
     render(short_windows, conditions)
-    assert [file.name for file in output.rglob("*") if file.is_file()] == []
+    assert not [*output.glob("vexpress/*.mp4")]
 
 
 def test_a_video_that_somebody_watches_does_not_cost_the_finished_one(
@@ -127,6 +128,42 @@ def test_a_video_that_somebody_watches_does_not_cost_the_finished_one(
         unlink(path, missing_ok)
 
     monkeypatch.setattr(Path, "unlink", refused)
+    assert torch.equal(pictures(render(short_windows, conditions)), undisturbed[False])
+
+
+def test_a_finished_render_is_taken_again_with_the_sound_of_now(
+    short_windows, conditions, undisturbed, monkeypatch, output, caplog
+):
+    caplog.set_level(logging.INFO)
+    render(short_windows, conditions).unlink()  # as ComfyUI empties temp
+    monkeypatch.setattr(clips.Clip, "next_latents", None)  # nothing may be computed
+    monkeypatch.setitem(VOICE, "waveform", VOICE["waveform"] / 2)
+    quieter = render(short_windows, conditions)
+    assert torch.equal(pictures(quieter), undisturbed[False])
+    with av.open(str(quieter)) as video:
+        sound = np.concatenate([frame.to_ndarray() for frame in video.decode(audio=0)], axis=1)
+    assert sound.std() == pytest.approx(VOICE["waveform"].std().item(), rel=0.1)  # not twice that
+    assert "The same pictures were rendered before" in caplog.text
+
+
+def test_only_the_render_that_was_finished_last_stays(short_windows, conditions, undisturbed, cancel, caplog):
+    cancel(8)
+    with pytest.raises(comfy.model_management.InterruptProcessingException):
+        render(short_windows, conditions, seed=4)
+    for seed in (5, 3):
+        render(short_windows, conditions, seed=seed)
+    states = {state.parent for state in unfinished_renders().glob("*/state*")}
+    finished = {mark.parent for mark in unfinished_renders().glob("*/finished")}
+    assert len(states) == 2 and len(finished) == 1  # that of seed 4 can still go on
+    assert caplog.text.count("holds unfinished renders of other settings") == 2  # says it of that one only
+    assert finished.pop().name not in caplog.text
+
+
+def test_a_finished_render_of_which_a_part_is_lost_is_made_anew(
+    short_windows, conditions, undisturbed, output
+):
+    render(short_windows, conditions)
+    next(unfinished_renders().glob("*/000001.mp4")).unlink()
     assert torch.equal(pictures(render(short_windows, conditions)), undisturbed[False])
 
 
@@ -325,4 +362,5 @@ def test_the_same_job_at_the_same_time_is_refused_and_disturbs_nothing(
 
     monkeypatch.setattr(rendering, "tell", at_evaluation(8, second))
     assert torch.equal(pictures(render(short_windows, conditions)), undisturbed[False])
-    assert refused and not list(unfinished_renders().iterdir())
+    assert refused and [*unfinished_renders().glob("*/finished")]
+    assert not [*unfinished_renders().glob("*.lock")]

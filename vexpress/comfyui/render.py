@@ -105,7 +105,9 @@ class Rendering:
         )
         check_memory(self.clip, memory)
         check_disk(disk, unfinished_renders(), temp_file(".mp4"))
-        if band.evaluations:
+        if self.clip.done:
+            self._say("The same pictures were rendered before: they are taken, with the sound of now.")
+        elif band.evaluations:
             self._say(f"An earlier try did {self._progress()}; this one goes on from there.")
         if left := others(self.unfinished.folder):
             warn(left)
@@ -119,7 +121,7 @@ class Rendering:
             self._save()
         path = temp_file(".mp4")
         join_videos(self._parts(), path, self.rate, sound)
-        self.unfinished.remove()
+        self.unfinished.keep_finished()
         with contextlib.suppress(OSError):  # on Windows, while somebody watches it
             self.partial_video.unlink(missing_ok=True)
         return path

@@ -1,4 +1,7 @@
-"""What a render keeps on disk while it runs, so that the same job, queued again, goes on where it ended."""
+"""
+What a render keeps on disk while it runs, so that the same job, queued again, goes on where it ended; and until the
+next one is finished, so that a lost video, or one with another sound, takes no second render.
+"""
 
 import contextlib
 import os
@@ -21,6 +24,7 @@ from .tell import warn
 from .video_writer import count_frames
 
 STATE = "state.safetensors"
+FINISHED = "finished"  # a file beside it
 MOST_STATE = 8 << 30  # bytes: a thousand steps of the largest picture
 
 
@@ -109,6 +113,14 @@ class UnfinishedRender:
     def part(self, number: int) -> Path:
         return self.folder / f"{number:06}.mp4"
 
+    def keep_finished(self) -> None:
+        """Instead of the one that was finished before."""
+        with contextlib.suppress(OSError):  # the video itself is safe
+            (self.folder / FINISHED).touch()
+        for mark in self.folder.parent.glob(f"*/{FINISHED}"):
+            if mark.parent != self.folder and not is_taken(lock_of(mark.parent)):
+                shutil.rmtree(mark.parent, ignore_errors=True)
+
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -116,11 +128,15 @@ class UnfinishedRender:
 def others(current: Path) -> str:
     """One sentence about what other jobs have left beside this one's folder, "" if nothing."""
     jobs = sorted(state.parent for state in current.parent.glob(f"*/{STATE}"))
-    left = [job for job in jobs if job != current and not is_taken(lock_of(job))]
+    left = [job for job in jobs if job != current and not is_finished(job) and not is_taken(lock_of(job))]
     if not left:
         return ""
     named = ", ".join(f"{job.name} ({in_bytes(_size(job))}, {_last_used(job)})" for job in left)
     return f"{current.parent} holds unfinished renders of other settings: {named}. Delete those that shall not go on."
+
+
+def is_finished(folder: Path) -> bool:
+    return (folder / FINISHED).exists()
 
 
 def _size(folder: Path) -> int:

@@ -32,9 +32,10 @@ class Chance(NamedTuple):
     kept: Kept
 
 
-def chance_of_step(seed: int, step: int, process: int) -> torch.Generator:
-    """Where a process draws its clips and their `Chance` from; both are counted from 0."""
-    return torch.Generator().manual_seed(seed * 1_000_000_007 + step + process * BETWEEN_PROCESSES)
+def chance_of_step(seed: int, stage: int, step: int, process: int) -> torch.Generator:
+    """Where a process draws its clips and their `Chance` from; step and process are counted from 0."""
+    run = 3 * seed + stage  # stages with the same seed meet other clips and other noise
+    return torch.Generator().manual_seed(run * 1_000_000_007 + step + process * BETWEEN_PROCESSES)
 
 
 def draw_chance(shape: tuple[int, ...], rates: DropRates, generator: torch.Generator) -> Chance:

@@ -74,7 +74,7 @@ class Trainer:
 
     def _draw(self, step: int) -> tuple[Sample, Chance]:
         habits = self.config.habits
-        generator = chance_of_step(self.config.seed, step, self.accelerator.process_index)
+        generator = chance_of_step(self.config.seed, self.config.stage, step, self.accelerator.process_index)
         clips = [self._next_clip(habits.frames, generator) for _ in range(habits.clips)]
         batch = batched(clips, self.device)
         return batch, draw_chance(batch.latents.shape, habits.rates, generator)
