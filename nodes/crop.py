@@ -1,13 +1,12 @@
 """A face cut out of any picture, and the talking one put back."""
 
-from dataclasses import replace
-
-from comfy_api.latest import InputImpl, io, ui
+from comfy_api.latest import InputImpl, io
 from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..vexpress.comfyui.crop import crop_face, paste_images, paste_video
-from ..vexpress.draw import draw_over
-from .inputs import check_one_of
+from ..vexpress.comfyui.preview import square_preview
+from ..vexpress.comfyui.video_writer import CRF
+from .inputs import check_one_of, crf_input
 from .sockets import Kps, Placement
 
 
@@ -65,8 +64,7 @@ class CropFace(io.ComfyNode):
     @classmethod
     def execute(cls, image, kps, margin: float, size: int) -> io.NodeOutput:
         image, kps, placement = crop_face(image, kps, margin, size)
-        preview = draw_over(replace(kps, points=kps.points[:1]), image)
-        return io.NodeOutput(image, kps, placement, ui=ui.PreviewImage(preview, cls=cls))
+        return io.NodeOutput(image, kps, placement, ui=square_preview(kps, image, cls))
 
 
 class PasteFace(io.ComfyNode):
@@ -107,6 +105,7 @@ class PasteFace(io.ComfyNode):
                     tooltip="Leave on to give the frames the brightness, tint and contrast that the picture has "
                     "around the square's edge. It is measured on the first frame only, so nothing flickers.",
                 ),
+                crf_input(),
             ],
             outputs=[
                 io.Image.Output(
@@ -122,13 +121,13 @@ class PasteFace(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, original, placement, feather: float, match_colour: bool, images=None, video=None
+        cls, original, placement, feather: float, match_colour: bool, images=None, video=None, crf: int = CRF
     ) -> io.NodeOutput:
         check_one_of(images, video)
         if video is None:
             pasted = paste_images(original, placement, images, feather, match_colour)
             return io.NodeOutput(pasted, _nothing("images", "video"))
-        path = paste_video(original, placement, video, feather, match_colour)
+        path = paste_video(original, placement, video, feather, match_colour, crf)
         return io.NodeOutput(_nothing("video", "images"), InputImpl.VideoFromFile(str(path)))
 
 

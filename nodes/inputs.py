@@ -2,6 +2,7 @@
 
 from comfy_api.latest import io
 
+from ..vexpress.comfyui.video_writer import CRF
 from ..vexpress.kps import MOST_FRAMES
 
 STEPS, CFG = 25, 3.5
@@ -56,6 +57,19 @@ def cfg_input() -> io.Float.Input:
         step=0.1,
         tooltip="Raise if face or lips follow too loosely, lower if colours burn. At 1 the negative is not "
         "computed, which takes half the time.",
+    )
+
+
+def crf_input() -> io.Int.Input:
+    return io.Int.Input(
+        "crf",
+        default=CRF,
+        min=1,
+        max=51,
+        optional=True,
+        advanced=True,
+        tooltip="Raise for a smaller file: 23 is about half of 18. Lower if grain or fine hair is lost, also before "
+        "the video is encoded once more.",
     )
 
 

@@ -22,9 +22,9 @@ class LoadKps(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "file",
-                    options=folders.input_files(tuple(READERS)),
+                    options=folders.kps_files(tuple(READERS)),
                     tooltip="Put a .pth of V-Express, a .json or a .safetensors into ComfyUI's input folder "
-                    "and choose it here.",
+                    "and choose it here, or one of Save V-Kps, marked [output]; press R if it is not in the list.",
                 ),
                 io.Int.Input(
                     "width",
@@ -64,7 +64,7 @@ class LoadKps(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, file: str) -> bool | str:
-        return folders.input_exists(file) or f"The input folder has no V-Kps file {file!r}."
+        return folders.input_exists(file) or f"There is no V-Kps file {file!r}."
 
     @classmethod
     def fingerprint_inputs(cls, file: str, **_) -> str:
@@ -84,7 +84,7 @@ class SaveKps(io.ComfyNode):
                 Kps.Input("kps", tooltip="Connect the V-Kps to save."),
                 io.String.Input(
                     "filename_prefix",
-                    default="v-kps/track",
+                    default=f"{folders.SAVED_KPS}/track",
                     tooltip="Name the file; a counter is added, and a slash makes a subfolder.",
                 ),
                 io.Combo.Input(

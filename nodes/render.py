@@ -3,7 +3,16 @@
 from comfy_api.latest import InputImpl, io
 
 from ..vexpress.comfyui.render import render
-from .inputs import TALKING_HEAD, cfg_input, clip_inputs, seed_input, sound_fps_input, steps_input
+from ..vexpress.comfyui.video_writer import CRF
+from .inputs import (
+    TALKING_HEAD,
+    cfg_input,
+    clip_inputs,
+    crf_input,
+    seed_input,
+    sound_fps_input,
+    steps_input,
+)
 
 
 class Render(io.ComfyNode):
@@ -33,6 +42,7 @@ class Render(io.ComfyNode):
                     tooltip="Turn on to calm flickering with a 3x3x3 median, as the original always does. It also "
                     "softens fine detail.",
                 ),
+                crf_input(),
             ],
             outputs=[
                 io.Video.Output(
@@ -56,6 +66,7 @@ class Render(io.ComfyNode):
         cfg: float,
         deflicker: bool,
         audio=None,
+        crf: int = CRF,
     ) -> io.NodeOutput:
-        path = render(model, positive, negative, latent, vae, audio, fps, seed, steps, cfg, deflicker)
+        path = render(model, positive, negative, latent, vae, audio, fps, seed, steps, cfg, deflicker, crf)
         return io.NodeOutput(InputImpl.VideoFromFile(str(path)))

@@ -237,7 +237,7 @@ def test_a_voice_that_is_no_voice_is_refused():
 
 def test_without_espeak_the_voice_says_what_to_do(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    with pytest.raises(FileNotFoundError, match="espeak-ng is not installed"):
+    with pytest.raises(FileNotFoundError, match="espeak-ng, which .* is not installed"):
         espeak(0, 1.0)
 
 

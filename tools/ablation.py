@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..vexpress.tiny import rule_built_weights
 from . import ablation_table, model_shapes
 from .model_shapes import TALKER
-from .talker import DECODER, ears, encoder, load_autoencoder
+from .talker import DECODER, digest, ears, encoder, load_autoencoder, require_espeak
 from .talker_score import SIZE, Seen, taught_measures
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("folder", type=Path, help="where ablation.csv is kept")
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="leave the others to another run")
     options = parser.parse_args(arguments)
+    require_espeak()
     sys.path.insert(0, os.environ["COMFYUI_PATH"])
     from comfy.cli_args import args
 
@@ -100,12 +101,15 @@ class Bench:
         if not self.table.exists():
             self._write(COLUMNS)
         hear, autoencoder = ears(talker), load_autoencoder(talker / DECODER)
-        film_people(folder / "people", hear, encoder(talker))
+        made_with = (
+            f"{digest(load_file(talker / DECODER))} {PEOPLE} {FILMED} {VOICES} {SIZE} {CLOSE} {LEFT} {TOP}"
+        )
+        film_people(folder / "people", hear, encoder(talker), made_with)
         self.people = ClipFolder(folder / "people")
         others = [spoken(HELD_OUT + i, SECONDS, hear) for i in range(TEST_CLIPS)]
         strangers = DrawnPeople(others, encoder(talker), SIZE, coupled=0.0, first=HELD_OUT)
         measures = taught_measures(
-            folder / "ruler.safetensors", CLOSE, lambda drawn: close_picture(drawn, autoencoder)
+            folder / "ruler.safetensors", CLOSE, lambda drawn: close_picture(drawn, autoencoder), made_with
         )
         self.test = Test(strangers, autoencoder, measures)
 
@@ -190,12 +194,14 @@ class Bench:
         print(*row, flush=True)
 
 
-def film_people(folder: Path, hear: Callable, encode: Callable) -> None:
+def film_people(folder: Path, hear: Callable, encode: Callable, made_with: str) -> None:
     """Close-ups of many people whose heads nod with their voice, as `ClipFolder` reads them."""
     from ..vexpress.training.drawn import DrawnPeople, spoken
 
     whole = folder / "whole"
     if whole.exists():
+        if whole.read_text(encoding="utf-8") != made_with:
+            sys.exit(f"{folder} holds people filmed with another talker or otherwise: choose another folder.")
         return
     folder.mkdir(exist_ok=True)
     voices = [spoken(1 + i, SECONDS, hear) for i in range(VOICES)]
@@ -204,7 +210,7 @@ def film_people(folder: Path, hear: Callable, encode: Callable) -> None:
         clip = close_up(people(FILMED, torch.Generator().manual_seed(i)))
         parts = {key: getattr(clip, key) for key in ("latents", "kps", "features", "lips")}
         save_file(parts, folder / f"{i}.safetensors")
-    whole.touch()
+    whole.write_text(made_with, encoding="utf-8")
 
 
 def close_up(clip: "Sample") -> "Sample":

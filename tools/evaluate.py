@@ -7,6 +7,10 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..vexpress.comfyui.evaluate import Against
 
 VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".avi")
 
@@ -49,8 +53,9 @@ def run(options: argparse.Namespace) -> None:
         import folder_paths
 
         folder_paths.folder_names_and_paths["insightface"] = ([str(options.models / "insightface")], set())
+    asked = _asked(options)
     with torch.inference_mode():
-        judged = [(path, _judge(path, options)) for path in videos]
+        judged = [(path, _judge(path, asked, options.min_score)) for path in videos]
     for path in write_sheet(options.folder, judged):
         print(path)
 
@@ -62,40 +67,48 @@ def find_videos(folder: Path, real: Path | None) -> list[Path]:
     )
 
 
-def _judge(path: Path, options: argparse.Namespace):
+def _judge(path: Path, asked: "Against", min_score: float):
     """An Evaluation, or the sentence that says why there is none."""
     import av
     from comfy_api.latest import InputImpl
 
     from ..vexpress.comfyui.evaluate import evaluate
     from ..vexpress.detection import Selection
+    from ..vexpress.kps_files import load_kps
 
     print(f"{path.name} …", flush=True)
-    against = _against(path, options)
+    found = path.with_name(f"{path.stem}_kps.json")
     try:
-        return evaluate(InputImpl.VideoFromFile(str(path)), against, Selection(), options.min_score)
-    except (ValueError, av.FFmpegError) as error:
+        against = asked._replace(found=load_kps(found)) if found.exists() else asked
+        return evaluate(InputImpl.VideoFromFile(str(path)), against, Selection(), min_score)
+    except (OSError, ValueError, av.FFmpegError) as error:
         print(f"{path.name} is left out: {error}", flush=True)
         return str(error)
 
 
-def _against(path: Path, options: argparse.Namespace):
+def _asked(options: argparse.Namespace) -> "Against":
+    """What all videos are compared with, refused in a sentence before the first is judged."""
+    import av
     import numpy as np
     import torch
     from comfy_api.latest import InputImpl
     from PIL import Image, ImageOps
 
     from ..vexpress.comfyui.evaluate import Against
+    from ..vexpress.comfyui.video_frames import video_frames
     from ..vexpress.kps_files import load_kps
 
-    found = path.with_name(f"{path.stem}_kps.json")
-    portrait = None
+    real = portrait = None
+    if options.real:
+        real = InputImpl.VideoFromFile(str(options.real))
+        try:
+            video_frames(real)
+        except (OSError, ValueError, av.FFmpegError) as error:
+            raise ValueError(f"The real clip {options.real} cannot be used: {error}") from error
     if options.portrait:
-        picture = ImageOps.exif_transpose(Image.open(options.portrait)).convert("RGB")
+        try:
+            picture = ImageOps.exif_transpose(Image.open(options.portrait)).convert("RGB")
+        except OSError as error:
+            raise ValueError(f"The portrait {options.portrait} cannot be read: {error}") from error
         portrait = torch.from_numpy(np.array(picture))[None] / 255
-    return Against(
-        load_kps(options.kps),
-        load_kps(found) if found.exists() else None,
-        InputImpl.VideoFromFile(str(options.real)) if options.real else None,
-        portrait,
-    )
+    return Against(load_kps(options.kps), None, real, portrait)

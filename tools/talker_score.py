@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from .example_person import shut
+from .talker import digest, require_espeak
 
 if TYPE_CHECKING:
     from ..vexpress.training.faces import Drawn
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 SECONDS, FPS, SIZE = 2.0, 30.0, 128
 PEOPLE = 24
+SEEN_BY = "seen by"  # in the metadata of a ruler
 RULER_STEPS, RULER_BATCH = 600, 32
 LIKENESS_PEOPLE, LIKENESS_EACH = 160, 8
 RULER_PEOPLE, LIKENESS_FIRST = 5 << 26, 6 << 26  # people that nothing else meets
@@ -42,6 +45,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--reference-weight", type=float, default=1.0)
     parser.add_argument("--people", type=int, default=PEOPLE)
     options = parser.parse_args(arguments)
+    require_espeak()
     sys.path.insert(0, os.environ["COMFYUI_PATH"])
     from comfy.cli_args import args
 
@@ -58,7 +62,10 @@ def score(options: argparse.Namespace) -> None:
 
     talker = Talker()
     measures = taught_measures(
-        options.folder / "ruler.safetensors", SIZE, lambda drawn: half_blurred(drawn, talker.autoencoder)
+        options.folder / "ruler.safetensors",
+        SIZE,
+        lambda drawn: half_blurred(drawn, talker.autoencoder),
+        digest(talker.autoencoder.state_dict()),
     )
     heard, true = zip(*(true_film(i) for i in range(options.people)), strict=True)
     decoded = [film._replace(images=talker.decoded(film.images)) for film in true]
@@ -170,26 +177,35 @@ class Seen(NamedTuple):
     kps: Tensor
 
 
-def taught_measures(path: Path, size: int, look: "Callable[[Drawn], Seen]") -> "tuple[Ruler, Likeness]":
+def taught_measures(
+    path: Path, size: int, look: "Callable[[Drawn], Seen]", seen_by: str
+) -> "tuple[Ruler, Likeness]":
     """What reads mouth and V-Kps, kept in the file, and what tells people apart.
 
-    look: what is seen of pictures of `SIZE`
+    look:    what is seen of pictures of `SIZE`
+    seen_by: changes when `look` sees something else, and the file is made anew
     """
     from ..vexpress.training.likeness import learn_likeness
     from ..vexpress.training.ruler import Ruler, calibrate, read
 
     torch.manual_seed(0)
     ruler = Ruler(size)
-    if path.exists():
+    if path.exists() and _seen_by(path) == seen_by:
         ruler.load_state_dict(load_file(path))
         ruler.eval()
     else:
         with torch.enable_grad():
             calibrate(ruler, true_pictures(look), RULER_STEPS)
-        save_file({key: weight.contiguous() for key, weight in ruler.state_dict().items()}, path)
+        weights = {key: weight.contiguous() for key, weight in ruler.state_dict().items()}
+        save_file(weights, path, {SEEN_BY: seen_by})
     images = several_of_each(look)
     kps = read(ruler, images.flatten(0, 1)).kps.unflatten(0, images.shape[:2])
     return ruler, learn_likeness(images, kps)
+
+
+def _seen_by(path: Path) -> str | None:
+    with safe_open(path, "pt") as file:
+        return (file.metadata() or {}).get(SEEN_BY)
 
 
 def true_pictures(look: "Callable[[Drawn], Seen]") -> Iterator[tuple[Tensor, tuple]]:

@@ -1,10 +1,11 @@
 """What a render will need, told before it starts."""
 
-BITS_PER_PIXEL = 0.2  # of H.264 at FFmpeg's default quality; clips of talking heads have a third of it
+BITS_PER_PIXEL, AT_CRF = 0.2, 23  # of H.264; clips of talking heads have a third of it
+HALVED_BY = 6  # steps of CRF
 
 
-def video_bytes(frames: int, width: int, height: int) -> int:
-    return round(frames * width * height * BITS_PER_PIXEL / 8)
+def video_bytes(frames: int, width: int, height: int, crf: int = AT_CRF) -> int:
+    return round(frames * width * height * BITS_PER_PIXEL * 2 ** ((AT_CRF - crf) / HALVED_BY) / 8)
 
 
 def in_words(seconds: float) -> str:

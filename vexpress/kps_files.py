@@ -20,11 +20,11 @@ OPTIONAL = {"width": int, "height": int, "fps": float, "detector": str}
 
 def load_kps(path: Path, width: int = 512, height: int = 512, fps: float = 30.0) -> Kps:
     """Width, height and fps count only where the file does not say, as a .pth never does."""
-    if path.suffix not in READERS:
+    if path.suffix.lower() not in READERS:
         raise ValueError(f"{path.name}: V-Kps are read from {', '.join(READERS)}.")
     try:
         check_size(path, MOST_TEXT)
-        fields = READERS[path.suffix](path)
+        fields = READERS[path.suffix.lower()](path)
         return Kps(**{"width": width, "height": height, "fps": fps} | fields)
     except (ValueError, TypeError, OverflowError, RuntimeError, SafetensorError) as error:
         raise ValueError(f"{path.name} does not hold V-Kps: {error}") from error

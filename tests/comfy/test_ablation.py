@@ -11,6 +11,7 @@ from pack.vexpress.training import drawn
 from pack.vexpress.training.clips import Sample
 from pack.vexpress.training.drawn import HELD_OUT
 from pack.vexpress.training.faces import Drawn
+from safetensors.torch import load_file, save_file
 
 
 @pytest.fixture
@@ -86,3 +87,26 @@ def test_the_table_gives_the_mean_of_the_seeds_and_how_far_apart_they_lie(tmp_pa
         "| staged | 15 % | 3 | 2 | 10.0 % (5.0 % to 15.0 %) | 0.30 (0.20 to 0.40) | 2.00 (1.50 to 2.50) | 50 % (25 % to 75 %) |",
         "| joint, equal time | 0 % | 3 | 1 | 1.0 % | 0.10 | 2.00 | 50 % |",
     ]
+
+
+def test_people_filmed_with_another_talker_are_not_mixed_in(small, tmp_path):
+    unpack_shipped(tmp_path / "talker")
+    Bench(tmp_path / "talker", tmp_path)
+    decoder = load_file(tmp_path / "talker" / "decoder.safetensors")
+    save_file(
+        {key: weight * 1.01 for key, weight in decoder.items()}, tmp_path / "talker" / "decoder.safetensors"
+    )
+    with pytest.raises(SystemExit, match="people holds people filmed with another talker"):
+        Bench(tmp_path / "talker", tmp_path)
+
+
+def test_a_ruler_that_saw_other_pictures_is_taught_anew(small, tmp_path, monkeypatch):
+    taught = []
+    monkeypatch.setattr("pack.vexpress.training.ruler.calibrate", lambda *_: taught.append(True))
+
+    def look(drawn: Drawn) -> talker_score.Seen:
+        return talker_score.Seen(drawn.images, drawn.kps)
+
+    for seen_by in ("one", "one", "other"):
+        talker_score.taught_measures(tmp_path / "ruler.safetensors", talker_score.SIZE, look, seen_by)
+    assert len(taught) == 2

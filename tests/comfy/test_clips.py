@@ -4,6 +4,7 @@ import pytest
 import torch
 from pack.vexpress.training.clips import BrokenClip, ClipFolder
 from random_clips import write_video
+from safetensors.torch import load_file, save_file
 
 
 def test_a_portrait_is_a_frame_far_from_its_clip(tmp_path):
@@ -31,6 +32,21 @@ def test_broken_and_short_videos_are_named(tmp_path):
     write_video(tmp_path, "whole.safetensors", 20)
     with pytest.raises(BrokenClip, match="^whole.safetensors has 20 frames; .* need 21"):
         ClipFolder(tmp_path)(20, torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(
+    "part, other, said",
+    [("latents", (40, 4, 8, 8), "another size"), ("features", (40, 10, 24), "another audio encoder")],
+)
+def test_videos_prepared_in_two_ways_are_named(tmp_path, part, other, said):
+    for name in ("one", "two"):
+        write_video(tmp_path, f"{name}.safetensors", 40)
+    parts = load_file(tmp_path / "two.safetensors") | {part: torch.zeros(other)}
+    save_file(parts, tmp_path / "two.safetensors")
+    draw, generator = ClipFolder(tmp_path), torch.Generator().manual_seed(0)
+    with pytest.raises(ValueError, match=f"(one|two).safetensors was prepared with {said} than.*(one|two)"):
+        for _ in range(20):
+            draw(20, generator)
 
 
 def test_a_video_with_a_number_that_is_none_is_named(tmp_path):

@@ -63,7 +63,15 @@ def test_the_crop_is_a_square_with_the_face_where_the_model_expects_it(picture):
 def test_the_preview_shows_the_first_frame_of_a_track(picture):
     result = CropFace.execute(picture, Kps(POINTS.expand(7, 3, 2), 301, 211), 1.0, 64)
     assert len(result.args[1]) == 7
-    assert len(result.ui.as_dict()["images"]) == 1
+    assert len(result.ui["images"]) == 1 and not result.ui["text"]
+
+
+def test_a_head_that_leaves_the_square_is_said(picture, caplog):
+    away = torch.arange(7)[:, None, None] * torch.tensor([9.0, 0.0])
+    result = CropFace.execute(picture, Kps(POINTS + away, 301, 211), 1.0, 64)
+    (sentence,) = result.ui["text"]
+    assert sentence.startswith("2 of 7 frames have a point outside the picture (5 to 6): ")
+    assert sentence in caplog.text
 
 
 def test_kps_of_another_size_are_scaled_to_the_picture(picture):

@@ -161,6 +161,14 @@ def test_the_portraits_person_is_recognised_and_another_is_not(insightface):
     assert other["ΔFaceSim"] == pytest.approx(same["FaceSim"] - other["FaceSim"], abs=0.0011)
 
 
+def test_the_same_frames_of_the_video_and_of_the_real_clip_are_compared(insightface):
+    real, longer = pictures(*FACES[:2]), pictures(*FACES[2:], tint=100)
+    images, portrait = torch.cat([real, longer]), pictures(face_points(200, 200, 1.5))
+    numbers, *_ = judge(video(images), track(*FACES), portrait=portrait, real=video(real))
+    assert numbers["FaceSim"] < numbers["FaceSim of the real clip"] - 0.01
+    assert numbers["ΔFaceSim"] == 0
+
+
 def test_without_the_recogniser_its_file_and_terms_are_named(insightface):
     (file,) = face_recognizer_files()
     file.rename(file.with_suffix(".hidden"))
@@ -239,12 +247,30 @@ def test_a_folder_of_videos_is_judged_and_a_damaged_one_named(tmp_path):
     (tmp_path / "whole.mp4").write_bytes(video)
     (tmp_path / "whole_kps.json").write_bytes(target.read_bytes())
     (tmp_path / "damaged.mp4").write_bytes(video[:3000])
+    (tmp_path / "odd.mp4").write_bytes(video)
+    (tmp_path / "odd_kps.json").write_text("{}")
     (tmp_path / "real.mp4").write_bytes(video)
     run(_options([str(tmp_path), "--kps", str(target), "--real", str(tmp_path / "real.mp4")]))
     content = json.loads((tmp_path / "evaluation.json").read_text("utf-8"))
     assert "cannot be read" in content.pop("damaged.mp4")["error"]
+    assert "odd_kps.json does not hold V-Kps" in content.pop("odd.mp4")["error"]
     assert content.pop("whole.mp4")["numbers"].items() >= {"KpsDis": 0, "SSIM": 1, "frames": 120}.items()
     assert not content and (tmp_path / "evaluation.html").exists() and (tmp_path / "evaluation.png").exists()
+
+
+@pytest.mark.parametrize(
+    "option, said",
+    [("--real", "The real clip .* cannot be used: "), ("--portrait", "The portrait .* cannot")],
+)
+def test_what_all_videos_are_compared_with_is_checked_first(tmp_path, option, said, capsys):
+    example = ROOT / "example_inputs"
+    (tmp_path / "whole.mp4").write_bytes((example / "v-express_driving.mp4").read_bytes())
+    (tmp_path / "damaged").write_bytes(b"nothing")
+    asked = [str(tmp_path), "--kps", str(example / "v-express_driving_kps.json")]
+    for name in ("damaged", "missing"):
+        with pytest.raises(ValueError, match=said):
+            run(_options([*asked, option, str(tmp_path / name)]))
+    assert "whole.mp4 …" not in capsys.readouterr().out
 
 
 def test_a_folder_without_videos_is_said(tmp_path):

@@ -473,8 +473,20 @@ def comfy_folders(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", [*OUTSIDE, None, 5, {}, ["a"], True])
 def test_no_name_of_a_track_leads_out_of_comfyuis_folders(name, comfy_folders):
-    assert LoadKps.validate_inputs(name) == f"The input folder has no V-Kps file {name!r}."
-    assert folders.input_files((".json",)) == []
+    assert LoadKps.validate_inputs(name) == f"There is no V-Kps file {name!r}."
+    assert folders.kps_files((".json",)) == []
+
+
+def test_what_leads_out_of_comfyuis_folders_is_not_offered(comfy_folders):
+    saved = comfy_folders / "output" / "v-kps"
+    saved.symlink_to(comfy_folders)
+    (comfy_folders / "track.json").write_text("{}")
+    assert folders.kps_files((".json",)) == []
+    saved.unlink()
+    saved.mkdir()
+    (saved / "link.json").symlink_to(comfy_folders / "secret.json")
+    (saved / "track.json").write_text("{}")
+    assert folders.kps_files((".json",)) == ["v-kps/track.json [output]"]
 
 
 @pytest.mark.parametrize("place", ["input", "output", "temp"])

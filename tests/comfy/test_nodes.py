@@ -44,9 +44,9 @@ CONTRACT = {
     "VExpressNoise": ("seed", "NOISE"),
     "VExpressSampler": ("model positive negative latent seed steps cfg sampler sigmas", "LATENT"),
     "VExpressCropFace": ("image kps margin size", "IMAGE VEXPRESS_KPS VEXPRESS_PLACEMENT"),
-    "VExpressPasteFace": ("original placement images video feather match_colour", "IMAGE VIDEO"),
+    "VExpressPasteFace": ("original placement images video feather match_colour crf", "IMAGE VIDEO"),
     "VExpressRender": (
-        "model positive negative latent vae audio fps seed steps cfg deflicker",
+        "model positive negative latent vae audio fps seed steps cfg deflicker crf",
         "VIDEO",
     ),
     "VExpressEvaluate": (
@@ -235,3 +235,6 @@ def test_a_vae_of_another_model_is_refused(checkpoints):
 def test_a_track_at_another_rate_is_said(graph, caplog):
     conditions(graph, 12, Kps(graph["kps"].points[:12], 128, 128, fps=60.0))
     assert "kps runs at 60 frames per second, audio_tokens at 27.4291" in caplog.text
+    caplog.clear()
+    conditions(graph, 12, Kps(graph["kps"].points[:1].expand(12, -1, -1), 128, 128, fps=60.0))  # stands still
+    assert "frames per second" not in caplog.text

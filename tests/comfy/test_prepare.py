@@ -254,6 +254,24 @@ def test_what_is_left_out_now_is_learnt_from_no_more(models, videos):
     assert report_of(out)["far"][0] == "face too small" and not list(out.glob("far*"))
 
 
+def test_a_video_that_was_replaced_leaves_nothing_of_what_it_was(models, videos, monkeypatch):
+    def prepared() -> list[str]:
+        run_prepare(models, videos)
+        return sorted(path.name for path in (videos.parent / "out").glob("*.safetensors"))
+
+    monkeypatch.setattr("pack.vexpress.training.pieces.LONGEST", 1.5)  # seconds
+    film_toys(videos / "long.mp4", FACE, frames=2 * FRAMES, move=0.5)
+    film_person(videos / "anna.mp4")
+    film_person(videos / "long_0007.mp4")
+    assert prepared() == [f"{n}.safetensors" for n in ("anna", "long_0000", "long_0001", "long_0007")]
+    film_toys(videos / "long.mp4", FACE)
+    (videos / "anna.mp4").write_bytes(b"no video")
+    assert prepared() == ["long.safetensors", "long_0007.safetensors"]
+    assert report_of(videos.parent / "out")["anna"][0] == "cannot be read"
+    (videos / "long.mp4").unlink()  # to make room, say
+    assert prepared() == ["long.safetensors", "long_0007.safetensors"]
+
+
 def test_a_mirrored_clip_is_what_a_mirrored_video_would_give(models, videos):
     film_toys(videos / "toy.mp4", FACE, frames=25)  # its square has 178 pixels
     shown = (draw_faces(560, 320, FACE + [t, 0])[:, ::-1] for t in range(25))
@@ -279,12 +297,14 @@ def _recoloured(picture: np.ndarray) -> np.ndarray:
     return np.where(yellow_or_magenta[..., None], picture[..., [0, 2, 1]], eyes)
 
 
-def test_latents_of_a_mirrored_clip_are_of_mirrored_pictures(models, videos):
-    film_toys(videos / "toy.mp4", FACE, move=0)
-    out = run_prepare(models, videos, "--mirror")
-    plain, flipped = (read(out / f"toy{kind}.safetensors")[0].latents for kind in ("", ".mirrored"))
-    assert plain.shape == flipped.shape
-    assert not plain.equal(flipped)
+def test_latents_of_a_mirrored_clip_are_of_mirrored_pictures(videos):
+    film_person(videos / "anna.mp4")
+    out = videos.parent / "out"
+    pictures = Models(None, lambda pictures: pictures.movedim(-1, 1), lambda voice: torch.zeros(1, 60, 8), {})
+    prepare([Clip("anna", videos / "anna.mp4")], out, pictures, Settings(SIZE, mirror=True), lambda _: None)
+    plain, flipped = (read(out / f"anna{kind}.safetensors")[0].latents for kind in ("", ".mirrored"))
+    assert plain.shape == (FRAMES, 3, SIZE, SIZE)
+    assert flipped.equal(plain.flip(-1)) and not flipped.equal(plain)
 
 
 def test_tubes_of_talkinghead_1kh_are_cut_out_of_their_chunks(models, videos):

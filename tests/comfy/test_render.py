@@ -42,6 +42,14 @@ def test_a_video_has_every_frame_and_sound_as_long(short_windows, small_portrait
     assert vae.largest == 13  # the check above; rendering decoded one at a time
 
 
+@pytest.mark.parametrize("fps, said", [(25.0, True), (29.97, False), (30.0, False)])
+def test_another_rate_than_the_voices_is_said(fps, said, short_windows, small_portrait, caplog):
+    positive, negative, latent = clip(small_portrait, 13)  # at 29.97, voice and lips are never a frame apart
+    rendering.render(short_windows, positive, negative, latent, GreyVAE(), None, fps, 1, 1, 1.0, False)
+    sentence = "fps is 25, but the voice was encoded for 30 frames per second: lips and voice drift apart."
+    assert (sentence in caplog.text) == said and ("drift apart" in caplog.text) == said
+
+
 def test_frames_are_decoded_one_by_one(short_windows, small_portrait):
     positive, negative, latent = clip(small_portrait, 13)
     vae = GreyVAE()

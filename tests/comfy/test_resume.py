@@ -16,6 +16,7 @@ from models import GreyVAE
 from pack.vexpress.comfyui import clip as clips
 from pack.vexpress.comfyui import render as rendering
 from pack.vexpress.comfyui.folders import unfinished_renders
+from pack.vexpress.comfyui.video_writer import CRF
 from safetensors.torch import load_file
 from test_sampling import clip
 
@@ -36,9 +37,9 @@ def conditions(small_portrait):
     return clip(small_portrait, FRAMES)
 
 
-def render(short_windows, conditions, vae=None, seed=3, calm=False, rate=RATE):
+def render(short_windows, conditions, vae=None, seed=3, calm=False, rate=RATE, crf=CRF):
     vae = vae or GreyVAE()
-    return rendering.render(short_windows, *conditions, vae, VOICE, rate, seed, STEPS, 2.0, calm)
+    return rendering.render(short_windows, *conditions, vae, VOICE, rate, seed, STEPS, 2.0, calm, crf)
 
 
 def pictures(path) -> torch.Tensor:
@@ -348,6 +349,16 @@ def test_a_part_that_goes_away_ends_the_render_at_once(
         render(short_windows, conditions)
     assert "Stopped. Run the same job again, and it starts anew." in caplog.text
     assert torch.equal(pictures(render(short_windows, conditions)), undisturbed[False])
+
+
+def test_at_another_crf_no_part_of_the_old_one_is_used(
+    short_windows, conditions, undisturbed, cancel, caplog
+):
+    cancel(11)
+    with pytest.raises(comfy.model_management.InterruptProcessingException):
+        render(short_windows, conditions, crf=40)
+    assert torch.equal(pictures(render(short_windows, conditions)), undisturbed[False])
+    assert "An earlier try did" not in caplog.text
 
 
 def test_the_same_job_at_the_same_time_is_refused_and_disturbs_nothing(

@@ -221,3 +221,14 @@ def test_a_truncated_file_is_named(server, tmp_path):
     models = node("VExpressLoader", **{**LOADERS["models"]["inputs"], "reference_net": "cut.bin"})
     with pytest.raises(ComfyError, match="cut.bin is damaged"):
         server.run(clip(models=models))
+
+
+def test_a_track_that_was_saved_is_offered_and_loads(server):
+    portrait = node("VExpressLoadKps", file="v-express_portrait_kps.json", width=512, height=512, fps=30.0)
+    saved = node("VExpressSaveKps", kps=["kps", 0], filename_prefix="v-kps/mine", format="json")
+    (track,) = server.run({"kps": portrait, "saved": saved})["saved"]["kps"]
+    name = f"{track['subfolder']}/{track['filename']} [output]"
+    inputs = server.object_info()["VExpressLoadKps"]["input"]["required"]
+    assert name in inputs["file"][1]["options"] and name.startswith("v-kps/mine_")
+    loaded = node("VExpressLoadKps", file=name, width=512, height=512, fps=30.0)
+    server.run({"kps": loaded, "shown": node("VExpressDrawKps", kps=["kps", 0])})

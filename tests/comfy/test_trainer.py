@@ -226,3 +226,8 @@ def test_a_source_without_a_usable_clip_ends_the_run(config, checkpoints):
 
     with pytest.raises(ValueError, match="100 clips in a row could not be used"):
         Trainer(load_networks(checkpoints), config, nothing, quiet).take_step()
+
+
+def test_more_frames_than_the_motion_modules_know_are_refused_before_the_first_step(config):
+    with pytest.raises(ValueError, match="^frames is 40; the motion modules know 32 at most.$"):
+        train(replace(config, frames=40), draw_clip, CPU, quiet)

@@ -84,3 +84,12 @@ def test_a_config_that_is_wrong_says_where(values, said, tmp_path):
 def test_a_config_that_lacks_something_says_what(tmp_path):
     with pytest.raises(ValueError, match="lacks data, steps."):
         load_config(config_file(tmp_path, {"stage": 1, "start": "a", "output": "b"}))
+
+
+def test_a_config_of_a_windows_editor_is_read(tmp_path):
+    path = config_file(tmp_path, GOOD)
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert load_config(path).steps == 10
+    path.write_text(path.read_text("utf-8-sig"), encoding="utf-16")
+    with pytest.raises(ValueError, match=r"train\.json is no JSON in UTF-8: "):
+        load_config(path)

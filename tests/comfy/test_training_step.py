@@ -2,12 +2,17 @@
 
 import pytest
 import torch
+from golden_weights import GOLDEN
 from models import relative_error, tiny_model
 from pack.vexpress.model.unet import AttentionWeights
+from pack.vexpress.training import step
+from pack.vexpress.training.clips import Sample
 from pack.vexpress.training.dropout import Kept
 from pack.vexpress.training.networks import load_networks
-from pack.vexpress.training.step import batched, predict
+from pack.vexpress.training.objective import min_snr_weight
+from pack.vexpress.training.step import Chance, batch_loss, batched, predict
 from random_clips import CPU, draw_clip
+from safetensors.torch import load_file
 
 FORWARD = 2e-5  # relative L2
 
@@ -60,3 +65,23 @@ def test_clips_of_a_batch_do_not_see_each_other(checkpoints):
         together, alone = predicted(slice(2)), [predicted(slice(i, i + 1))[0] for i in range(2)]
     for i in range(2):
         assert relative_error(together[i], alone[i]) < FORWARD
+
+
+def test_the_loss_of_a_step_is_that_of_the_golden_targets(monkeypatch):
+    golden = load_file(GOLDEN / "training" / "f_training_targets.safetensors")
+    latents, off = golden["x0"], torch.zeros_like(golden["x0"])
+    off[..., 1, 2] = 2.0  # one latent of each channel, and a mouth that it is in, in the first clip only
+    lips = torch.tensor([[16.0, 8, 24, 16], [0, 0, 0, 0]])[:, None].expand(-1, latents.shape[1], -1)
+    shown = []
+
+    def predicted(networks, noisy, *_):
+        shown.append(noisy)
+        return golden["velocity"] + off
+
+    monkeypatch.setattr(step, "predict", predicted)
+    batch = Sample(latents, latents[:, 0], torch.zeros(0), torch.zeros(0), lips)
+    loss = batch_loss(None, batch, Chance(golden["noise"], golden["t"], None), lip_weight=3.0)
+    assert relative_error(shown[0], golden["noisy"]) < 1e-5
+    snr = min_snr_weight(golden["t"])
+    each = 4.0 / latents[0, 0, 0].numel()  # mean square of what is off
+    assert loss.item() == pytest.approx(((3 * each * snr[0] + each * snr[1]) / 2).item(), rel=1e-4)

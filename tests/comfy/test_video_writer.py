@@ -168,3 +168,20 @@ def test_a_video_without_pictures_is_refused(tmp_path):
     with pytest.raises(ValueError, match="at least one picture"):
         write(tmp_path / "v.mp4", 0)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_crf_weighs_the_size_of_the_file_against_what_is_lost(tmp_path):
+    noise = torch.rand(1, 6, 8, generator=torch.Generator().manual_seed(0))
+    picture = torch.nn.functional.interpolate(noise[None], (96, 128), mode="bicubic")[0].clamp(0, 1)
+    image = picture.expand(3, -1, -1).movedim(0, -1)
+    sizes, lost = [], []
+    for crf in (10, 18, 30):
+        path = tmp_path / f"{crf}.mp4"
+        with write_video(path, Fraction(25), crf=crf) as writer:
+            for shift in range(12):
+                writer.write(image.roll(shift, 1))
+        sizes.append(path.stat().st_size)
+        with av.open(str(path)) as video:
+            shown = next(video.decode(video=0)).to_ndarray(format="rgb24")
+        lost.append(np.abs(shown / 255 - image.numpy()).mean())
+    assert sizes == sorted(sizes, reverse=True) and lost == sorted(lost) and sizes[0] > 1.5 * sizes[2]

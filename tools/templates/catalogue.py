@@ -157,8 +157,9 @@ def dub_a_video(g: Graph) -> None:
         "The face of the first picture speaks, and the head moves as it does in the video. The clip keeps the video's "
         "length and frame rate: a longer voice is cut, a shorter one is followed by silence.",
         "The square of the face is pasted into every picture of the video. **So the camera must stand still**, and "
-        "the head must stay in the square that *V-Express Crop Face* shows. If an edge shows, raise *feather*. If the "
-        "head leaves the square, save the square alone: connect *V-Express Render* to *Save Video*.",
+        "the head must stay in the square that *V-Express Crop Face* shows; it says when the head leaves it, and a higher "
+        "*margin* makes it wider. If an edge shows, raise *feather*. **Retarget V-Kps** only smooths the trembling of "
+        "the detector here.",
         "*Trim Video* takes a part of a long video, whose pictures are all in memory at once; a *duration* of 0 is "
         "all of it. **If there are several faces**, the largest one of the first picture is followed.",
     )
@@ -172,7 +173,8 @@ def dub_a_video(g: Graph) -> None:
     kps = find_kps(g, models, parts["images"], face="nearest", fps=parts["fps"])
     face = cut_face(g, first, kps)
     reference, audio = encode(g, models, face.image, voice, fps=parts["fps"], frames=size["batch_size"])
-    conditions = condition(g, reference, audio, face.kps)
+    kps = retarget(g, face.kps, audio, driving=face.kps, strategy="no_retarget")
+    conditions = condition(g, reference, audio, kps)
     g.group("From noise to video", SAMPLING)
     talking = render(g, models, conditions, voice, audio)
     g.group("Back into the video", VIDEO)

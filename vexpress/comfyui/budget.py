@@ -25,11 +25,11 @@ def memory_needed(clip: Clip) -> int:
     return maps + alive * channels * height * width * clip.sigmas.itemsize
 
 
-def disk_needed(clip: Clip) -> int:
+def disk_needed(clip: Clip, crf: int) -> int:
     """Bytes of the parts that are still to be written, and as much for all of them joined."""
     *_, height, width = clip.window.shape
     band = clip.band
-    return video_bytes(2 * band.num_frames - band.released, 8 * width, 8 * height)
+    return video_bytes(2 * band.num_frames - band.released, 8 * width, 8 * height, crf)
 
 
 def check_memory(clip: Clip, needed: int) -> None:

@@ -57,15 +57,15 @@ def condition(
     """Positive and negative CONDITIONING, and the empty LATENT of the clip."""
     frames = len(audio.tokens)
     kps = kps.scaled(portrait.width, portrait.height)
-    if len(kps) > 1 and abs(kps.fps / audio.fps - 1) > 0.01:
+    if (kps.points != kps.points[0]).any() and abs(kps.fps / audio.fps - 1) > 0.01:
         warn(
             f"kps runs at {kps.fps:g} frames per second, audio_tokens at {audio.fps:g}: the head moves at another "
             "speed. Set fps of Retarget V-Kps to the fps that V-Express Encode Audio returns."
         )
     kps = kps.expanded(frames)
-    size = (frames, portrait.width, portrait.height)
-    positive = Condition(portrait.features, kps, weights, *size)
-    negative = Condition(None, None, weights, *size)
+    clip = (frames, portrait.width, portrait.height, audio.fps)
+    positive = Condition(portrait.features, kps, weights, *clip)
+    negative = Condition(None, None, weights, *clip)
     silence = torch.zeros(1).expand_as(audio.tokens)  # no voice at all, which is not a silent voice
     latent = torch.zeros(1).expand(frames, 4, portrait.height // 8, portrait.width // 8)
     return (

@@ -14,7 +14,7 @@ from .conditioning import fit
 from .folders import temp_file
 from .video_frames import video_frames, with_progress
 from .video_sound import video_sound
-from .video_writer import write_video
+from .video_writer import CRF, write_video
 
 
 def crop_face(image: Tensor, kps: Kps, margin: float, size: int) -> tuple[Tensor, Kps, Placement]:
@@ -45,7 +45,7 @@ def paste_images(
 
 
 def paste_video(
-    original: Tensor, placement: Placement, video: Input.Video, feather: float, match: bool
+    original: Tensor, placement: Placement, video: Input.Video, feather: float, match: bool, crf: int = CRF
 ) -> Path:
     """A new video in the temporary folder, with the voice of `video`; a few frames are in memory at a time."""
     pictures = video_frames(video)
@@ -53,7 +53,7 @@ def paste_video(
     frames = (torch.from_numpy(picture).float() / 255 for picture in pictures)
     frames = with_progress(frames, pictures.count)
     path = temp_file(".mp4")
-    with write_video(path, pictures.fps, video_sound(video)) as writer:
+    with write_video(path, pictures.fps, video_sound(video), crf) as writer:
         for picture in _pasted(original, placement, frames, feather, match):
             writer.write(picture)
     return path

@@ -225,8 +225,11 @@ def _face_similarity(made: Watcher, imitated: Watcher) -> list[Number]:
         return []
     numbers = made.similarity.cosine.mean("FaceSim", digits=3)
     real = imitated.similarity.cosine.mean("FaceSim of the real clip", digits=3)
-    if numbers and real:
-        real.append(Number("ΔFaceSim", real[0].value - numbers[0].value, digits=3))
+    both = imitated.similarity.cosine.values, made.similarity.cosine.values
+    frames = min(map(len, both))  # the shorter ends the comparison
+    differences = both[0][:frames] - both[1][:frames]
+    if not np.isnan(differences).all():
+        real.append(Number("ΔFaceSim", float(np.nanmean(differences)), digits=3))
     return numbers + real
 
 

@@ -13,6 +13,7 @@ from .fingerprint import file_identity
 
 MODELS = "vexpress"  # the folder under models/, and its key in extra_model_paths.yaml
 AUDIO_ENCODERS = "audio_encoders"  # ComfyUI's own
+SAVED_KPS = "v-kps"  # in the output folder, where Save V-Kps saves if not told otherwise
 LONGEST_NAME = 255  # bytes, on every file system in use
 
 
@@ -51,12 +52,18 @@ def _insightface_files(name: str) -> list[Path]:
     return [Path(folder, "models", "buffalo_l", name) for folder in folders]
 
 
-def input_files(extensions: tuple[str, ...]) -> list[str]:
-    """Names in the input folder that a COMBO offers."""
-    folder = Path(folder_paths.get_input_directory())
-    return sorted(
-        file.name for file in folder.iterdir() if file.suffix in extensions and input_exists(file.name)
-    )
+def kps_files(extensions: tuple[str, ...]) -> list[str]:
+    """Tracks that a COMBO offers: those in the input folder, and those that Save V-Kps has saved, annotated."""
+    inputs = _names_in(Path(folder_paths.get_input_directory()), extensions)
+    saved = _names_in(Path(folder_paths.get_output_directory(), SAVED_KPS), extensions)
+    offered = [*inputs, *(f"{SAVED_KPS}/{name} [output]" for name in saved)]
+    return [name for name in offered if input_exists(name)]
+
+
+def _names_in(folder: Path, extensions: tuple[str, ...]) -> list[str]:
+    if not folder.is_dir():
+        return []
+    return sorted(file.name for file in folder.iterdir() if file.suffix.lower() in extensions)
 
 
 def input_exists(name: object) -> bool:

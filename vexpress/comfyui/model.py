@@ -37,6 +37,7 @@ class Condition(NamedTuple):
     frames: int
     width: int  # pixels
     height: int
+    fps: float  # of the audio tokens
 
 
 class PerCond(comfy.conds.CONDRegular):

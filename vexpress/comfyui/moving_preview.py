@@ -79,7 +79,7 @@ class MovingPreview:
 
 def clip_fps(conds: dict[str, list[dict]]) -> float:
     conditions = (cond.get(CONDITION) for several in conds.values() for cond in several)
-    return next((c.kps.fps for c in conditions if c is not None and c.kps is not None), FPS)
+    return next((condition.fps for condition in conditions if condition is not None), FPS)
 
 
 def pictures(previewer: latent_preview.LatentPreviewer, latents: Tensor) -> list[Image.Image]:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from ..audio import heard, voice_fault
 from ..chart import draw_chart, draw_voice
+from ..draw import draw_over
 from ..kps import Kps
 
 RUNS_NAMED = 3
@@ -35,6 +37,13 @@ def voice_chart(audio: dict, frames: int, fps: float, cls: type[io.ComfyNode]) -
     notes = [fault.note] if fault else []
     _log(notes, cls)
     return shown(chart_image(draw_voice(voice.mean(0), frames, fps, fault)), cls, *notes)
+
+
+def square_preview(kps: Kps, image: Tensor, cls: type[io.ComfyNode]) -> dict:
+    """The `ui` of a node: a square (1, H, W, 3) with the first V-Kps, and whether the head leaves it later on."""
+    notes = _leaving(kps)
+    _log(notes, cls)
+    return shown(draw_over(replace(kps, points=kps.points[:1]), image), cls, *notes)
 
 
 def _log(notes: Iterable[str], cls: type[io.ComfyNode]) -> None:

@@ -21,12 +21,13 @@ from .budget import check_disk, check_memory, disk_needed, memory_needed
 from .clip import Clip
 from .fingerprint import fingerprint, vae_identity
 from .folders import temp_file, unfinished_renders
+from .model import CONDITION
 from .oom import memory_said
 from .sampling import done_of, percent_of
 from .tell import Countdown, tell, warn
 from .unfinished import UnfinishedRender, kept_in, others
 from .video_sound import audio_sound
-from .video_writer import Sound, join_videos, write_video
+from .video_writer import CRF, Sound, join_videos, write_video
 
 SAVE_SECONDS = 20  # so much work is lost at most
 
@@ -43,19 +44,22 @@ def render(
     steps: int,
     cfg: float,
     calm: bool,
+    crf: int = CRF,
 ) -> Path:
     """
     Sample, decode and encode a clip piece by piece, from where an earlier try of the same job ended.
     Returns an mp4 in ComfyUI's temp folder.
 
     calm: deflicker the pictures
+    crf:  x264's quality
     """
     rate = frame_rate(fps)
+    warn_of_another_rate(rate, positive)
     sound = audio_sound(audio, float(len(latent["samples"]) / rate))
     clip = Clip(model, positive, negative, latent["samples"], seed, steps, cfg)
-    job = fingerprint(clip.identity, vae_identity(vae), rate, calm)
+    job = fingerprint(clip.identity, vae_identity(vae), rate, calm, crf)
     with kept_in(unfinished_renders() / job) as unfinished:
-        rendering = Rendering(clip, vae, rate, calm, unfinished)
+        rendering = Rendering(clip, vae, rate, calm, crf, unfinished)
         rendering.start()
         try:
             return rendering.run(sound)
@@ -64,11 +68,22 @@ def render(
             raise
 
 
+def warn_of_another_rate(rate: Fraction, positive: list) -> None:
+    """Where lips and voice would be more than a frame apart at the end."""
+    for _, extras in positive:
+        condition = extras.get(CONDITION)
+        if condition and abs(condition.frames * (condition.fps / rate - 1)) > 1:
+            warn(
+                f"fps is {float(rate):.5g}, but the voice was encoded for {condition.fps:.5g} frames per second: lips and "
+                "voice drift apart. Connect fps of V-Express Encode Audio."
+            )
+
+
 class Rendering:
     """A clip, the parts of its video that are written, and what is kept on disk of both."""
 
-    def __init__(self, clip: Clip, vae, rate: Fraction, calm: bool, unfinished: UnfinishedRender):
-        self.clip, self.vae, self.rate, self.calm = clip, vae, rate, calm
+    def __init__(self, clip: Clip, vae, rate: Fraction, calm: bool, crf: int, unfinished: UnfinishedRender):
+        self.clip, self.vae, self.rate, self.calm, self.crf = clip, vae, rate, calm, crf
         self.unfinished, folder = unfinished, unfinished.folder
         self.partial_video = folder.parents[1] / f"unfinished_{folder.name[:8]}.mp4"
         self.frames_of_parts: list[int] = []
@@ -98,7 +113,7 @@ class Rendering:
         """Say what is to be done, and refuse what cannot fit, before anything is computed."""
         band, window = self.clip.band, self.clip.window
         height, width = (8 * side for side in window.shape[2:])
-        memory, disk = memory_needed(self.clip), disk_needed(self.clip)
+        memory, disk = memory_needed(self.clip), disk_needed(self.clip, self.crf)
         self._say(
             f"{band.num_frames} frames of {width}x{height} pixels in {len(band.windows)} windows and {band.steps} steps: "
             f"at least {in_bytes(memory)} of memory beside the models, about {in_bytes(disk)} of disk."
@@ -153,7 +168,7 @@ class Rendering:
             more = self.clip.band.finished < self.clip.band.num_frames
             pictures = deflickered(pictures, self.recent, more)
         written = 0
-        with write_video(self.unfinished.part(len(self.frames_of_parts)), self.rate) as video:
+        with write_video(self.unfinished.part(len(self.frames_of_parts)), self.rate, crf=self.crf) as video:
             for picture in pictures:
                 video.write(picture)
                 written += 1

@@ -22,6 +22,7 @@ BT709 = 1  # in H.264's tables of matrices, primaries and transfer curves alike
 BITS_PER_SAMPLE = (
     4  # of sound; at FFmpeg's default, a third of it, a voice encoded twice begins with a crackle
 )
+CRF = 18  # x264's quality, 0 (exact) to 51: 18 looks lossless, and every further encoding begins with it
 SAME_EACH_TIME = {"x264-params": "mbtree=0"}  # x264's macroblock tree reads memory that nobody has written
 
 
@@ -34,10 +35,12 @@ class Sound(NamedTuple):
 
 
 @contextlib.contextmanager
-def write_video(path: Path, rate: Fraction, sound: Sound | None = None) -> Iterator["VideoWriter"]:
+def write_video(
+    path: Path, rate: Fraction, sound: Sound | None = None, crf: int = CRF
+) -> Iterator["VideoWriter"]:
     """A video to be written; the file appears under its name when the block ends well, and not at all otherwise."""
     with mp4(path) as file:
-        writer = VideoWriter(file, rate, sound)
+        writer = VideoWriter(file, rate, sound, crf)
         yield writer
         writer.finish()
 
@@ -45,8 +48,9 @@ def write_video(path: Path, rate: Fraction, sound: Sound | None = None) -> Itera
 class VideoWriter:
     """H.264 in an mp4, and AAC exactly as long as the pictures: cut, or followed by silence."""
 
-    def __init__(self, file: OutputContainer, rate: Fraction, sound: Sound | None):
+    def __init__(self, file: OutputContainer, rate: Fraction, sound: Sound | None, crf: int):
         self._file = file
+        self._options = SAME_EACH_TIME | {"crf": str(crf)}
         self._rate = rate
         self._sound = sound
         self._size = None
@@ -74,7 +78,7 @@ class VideoWriter:
 
     def _add_streams(self) -> None:
         self._video = self._file.add_stream(
-            "libx264", rate=self._rate, pix_fmt="yuv420p", options=SAME_EACH_TIME
+            "libx264", rate=self._rate, pix_fmt="yuv420p", options=self._options
         )
         self._video.height, self._video.width, _ = self._size
         codec = self._video.codec_context

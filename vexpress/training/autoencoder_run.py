@@ -1,6 +1,5 @@
 """The loop that teaches the autoencoder: first both halves, then the decoder alone, whose latents stand still."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from ..comfyui.disk import replace
 from .autoencoder import Autoencoder, Picture, loss_of, signal_to_noise
 from .config import cosine_rate
 from .drawn import HELD_OUT, portraits
@@ -94,7 +94,7 @@ def _save(output: Path, autoencoder: Autoencoder, optimizer, average: dict[str, 
     state = {key: value.contiguous() for key, value in state.items()} | {"taken": torch.tensor(step)}
     unfinished = output.with_suffix(".unfinished")
     write_tensors(unfinished, state, {})
-    os.replace(unfinished, output)
+    replace(unfinished, output)
 
 
 def _restore(output: Path, autoencoder: Autoencoder, optimizer, average: dict[str, Tensor]) -> int:

@@ -36,6 +36,9 @@ class ClipFolder:
 
     def __init__(self, folder: Path):
         self.files = sorted(folder.glob("*.safetensors"))
+        self.first: tuple[str, list[int], list[int]] | None = (
+            None  # its name, size of latents, size of features
+        )
         if not self.files:
             raise FileNotFoundError(f"{folder} holds no .safetensors files of prepared videos.")
 
@@ -43,9 +46,24 @@ class ClipFolder:
         path = self.files[_draw(len(self.files), generator)]
         try:
             with safe_open(path, "pt") as file:
+                self._check_alike(file, path.name)
                 return _clip(file, path.name, frames, generator)
         except (SafetensorError, OSError) as error:
             raise BrokenClip(f"{path.name} cannot be read ({error}).") from error
+
+    def _check_alike(self, file: safe_open, name: str) -> None:
+        latents, features = (file.get_slice(key).get_shape()[1:] for key in ("latents", "features"))
+        first, its_latents, its_features = self.first = self.first or (name, latents, features)
+        if latents != its_latents:
+            raise ValueError(
+                f"{name} was prepared with another size than {first} (latents of {latents} and {its_latents}): "
+                "prepare all videos of a folder with the same --size."
+            )
+        if features != its_features:
+            raise ValueError(
+                f"{name} was prepared with another audio encoder than {first} ({features} and {its_features} features): "
+                "prepare all videos of a folder with the same one."
+            )
 
 
 def _clip(file: safe_open, name: str, frames: int, generator: torch.Generator) -> Sample:

@@ -118,9 +118,9 @@ def _check_type(name: str, value, kind) -> None:
 def load_config(path: Path) -> TrainingConfig:
     """Files and folders in it are relative to the file."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is no JSON: {error}.") from error
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no JSON in UTF-8: {error}.") from error
     if not isinstance(values, dict):
         raise ValueError(f"{path} must hold one object, {{…}}.")
     known = {field.name: field for field in fields(TrainingConfig)}

@@ -1,12 +1,12 @@
 """What a run tells: a row per step in log.csv, and a line to look at."""
 
 import csv
-import os
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..comfyui.disk import replace
 from .config import TrainingConfig
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class TrainingLog:
         unfinished = self.path.with_suffix(".unfinished")
         with open(unfinished, "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([COLUMNS, *rows])
-        os.replace(unfinished, self.path)
+        replace(unfinished, self.path)
         self.file = open(self.path, "a", newline="", encoding="utf-8")
         self.writer = csv.writer(self.file)
         self.curves = curves

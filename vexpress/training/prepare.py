@@ -22,7 +22,15 @@ from ..kps import Kps
 from .lips import lip_boxes
 from .lists import Clip
 from .pieces import Piece, pieces
-from .prepared import MIRRORED, Prepared, is_prepared, mirrored, write_prepared
+from .prepared import (
+    MIRRORED,
+    Prepared,
+    is_made_from,
+    is_prepared,
+    mirrored,
+    prepared_of_clips,
+    write_prepared,
+)
 from .report import KEPT, KEPT_BEFORE, LeftOut, Report
 from .stages import STAGES
 from .tracking import Detect, Track, follow, read_track, track_file
@@ -65,33 +73,35 @@ def prepare(
     """A file in `out` for every clip that can be used, and a line in out/report.csv for every one."""
     with said_in_a_sentence(out):
         out.mkdir(parents=True, exist_ok=True)
+        there = prepared_of_clips(out)
         with Report(out / "report.csv") as report:
             for clip in clips:
-                for name, result, details in _results(clip, out, models, settings):
+                for name, result, details in _results(clip, out, models, settings, there[clip.name]):
                     report.add(name, clip.file, result, details)
                     tell(f"{name}: {result}. {details}".rstrip())
         tell(report.summary)
 
 
-def _results(clip: Clip, out: Path, models: Models, settings: Settings) -> Iterator[tuple[str, str, str]]:
-    """Name, result and details of a clip or, if it is long, of each of its pieces."""
+def _results(
+    clip: Clip, out: Path, models: Models, settings: Settings, there: set[Path]
+) -> Iterator[tuple[str, str, str]]:
+    """
+    Name, result and details of a clip or, if it is long, of each of its pieces.
+
+    there: what may have been made of it before; training learns from all there is, so what fits no longer goes
+    """
+    fits: dict[Path, dict[str, str]] = {}
     try:
-        parts = _pieces(clip)
+        for piece in _pieces(clip):
+            fits |= dict.fromkeys(_paths(piece, out), _origin(piece, models, settings))
+            try:
+                yield piece.name, *_result(piece, out, models, settings)
+            except LeftOut as error:
+                yield piece.name, error.why, str(error)
     except LeftOut as error:
         yield clip.name, error.why, str(error)
-        return
-    for piece in parts:
-        try:
-            yield piece.name, *_result(piece, out, models, settings)
-        except LeftOut as error:
-            yield piece.name, error.why, str(error)
-        _forget_what_was(piece, out, models, settings)
-
-
-def _forget_what_was(piece: Piece, out: Path, models: Models, settings: Settings) -> None:
-    """Training learns from all there is: what was made of another video, or with other options, goes."""
-    for path in _paths(piece, out):
-        if not is_prepared(path, _origin(piece, models, settings)):
+    for path in there | {*fits}:
+        if not is_prepared(path, fits[path]) if path in fits else is_made_from(path, clip.file):
             path.unlink(missing_ok=True)
 
 

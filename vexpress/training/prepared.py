@@ -1,6 +1,7 @@
 """Files of prepared clips, which `ClipFolder` reads."""
 
-import os
+import re
+from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,10 +9,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from ..comfyui.disk import replace
 from .saving import write_tensors
 
 VERSION = "1"  # of how clips are prepared: those of another one are made again
 MIRRORED = ".mirrored"
+PIECE = re.compile(r"_\d{4,}$")  # of a long clip
 
 
 class Prepared(NamedTuple):
@@ -42,15 +45,34 @@ def write_prepared(path: Path, clip: Prepared, said: dict[str, str]) -> None:
     tensors = {name: part.contiguous() for name, part in clip._asdict().items()}
     try:
         write_tensors(unfinished, tensors, said | {"version": VERSION})
-        os.replace(unfinished, path)
+        replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
 
 
 def is_prepared(path: Path, said: dict[str, str]) -> bool:
     """Whether the file is there and was made from the same, in the same way."""
+    return (said | {"version": VERSION}).items() <= _said_in(path).items()
+
+
+def is_made_from(path: Path, video: Path | None) -> bool:
+    """Whether the file is there and was made from a video of that name."""
+    return video is not None and _said_in(path).get("source", "").startswith(f"{video.name}, ")
+
+
+def _said_in(path: Path) -> dict[str, str]:
     try:
         with safe_open(path, "pt") as file:
-            return (said | {"version": VERSION}).items() <= (file.metadata() or {}).items()
+            return file.metadata() or {}
     except (FileNotFoundError, SafetensorError):
-        return False
+        return {}
+
+
+def prepared_of_clips(folder: Path) -> dict[str, set[Path]]:
+    """The files that are there by the names of the clips that they may be of: whole ones, pieces, mirrored ones."""
+    there = defaultdict(set)
+    for path in folder.glob("*.safetensors"):
+        name = path.name.removesuffix(".safetensors").removesuffix(MIRRORED)
+        for clip in {name, PIECE.sub("", name)}:
+            there[clip].add(path)
+    return there

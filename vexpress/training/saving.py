@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ..comfyui.disk import replace
 from .networks import TRAINED_STAGE
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def save_checkpoint(trainer: "Trainer", output: Path) -> Path:
             write_tensors(unfinished / f"{part}.safetensors", weights, said)
         told = {"stage": str(trainer.config.stage), "step": str(trainer.step)}
         write_tensors(unfinished / STATE, _state(trainer), told)
-        os.replace(unfinished, folder)
+        replace(unfinished, folder)
     for old in sorted(output.glob(FINISHED))[: -trainer.config.keep]:
         shutil.rmtree(old, ignore_errors=True)
     return folder

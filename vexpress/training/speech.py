@@ -43,10 +43,14 @@ BANDWIDTHS = (80, 110, 160)  # Hz, of the formants
 TICK = 80  # samples, 5 ms: how often the built-in voice changes
 
 
+def check_espeak() -> None:
+    if shutil.which("espeak-ng") is None:
+        raise FileNotFoundError("espeak-ng, which speaks for the drawn people, is not installed: install it.")
+
+
 def espeak(seed: int, seconds: float) -> Tensor:
     """Real speech, in one of several languages, voices, speeds and pitches: (N,) at 16 kHz, -1..1"""
-    if shutil.which("espeak-ng") is None:
-        raise FileNotFoundError("espeak-ng is not installed; install it, or use the built-in voice.")
+    check_espeak()
     dice = Dice(seed, subject=2)
     language = dice.pick(tuple(WORDS))
     voice, speed, pitch = language + dice.pick(VARIANTS), dice.between(125, 215), dice.between(15, 85)

@@ -53,6 +53,10 @@ class Trainer:
         behind: int = 0,
     ):
         """behind: the highest stage that the networks had seen before this run"""
+        if config.habits.frames > networks.unet.max_frames:
+            raise ValueError(
+                f"frames is {config.habits.frames}; the motion modules know {networks.unet.max_frames} at most."
+            )
         self.networks, self.config, self.draw_clip, self.tell = networks, config, draw_clip, tell
         self.device = next(networks.parameters()).device
         self.trained_stage = max(config.stage, behind)
