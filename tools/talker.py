@@ -4,6 +4,7 @@ tiny_talker/recipe.json says. A run that stopped goes on. Writes tiny_talker/tal
 """
 
 import argparse
+import hashlib
 import json
 import os
 import shutil
@@ -20,7 +21,8 @@ from . import model_shapes
 from .model_shapes import TALKER
 
 RECIPE = Path(__file__).resolve().parents[1] / "tiny_talker" / "recipe.json"
-STAGES = ("stage_1", "stage_2", "stage_3", "stage_3_again", "stage_3_longer")
+STAGES = ("stage_1", "stage_2", "stage_3", "stage_3_again", "stage_3_lips", "stage_3_faces", "stage_3_calm")
+ONCE_MORE = STAGES[-2:]  # what the shipped talker can be taught again
 STEPS = ("hearing", "autoencoder", "decoder", *STAGES, "file")
 SHIPPED = "shipped"  # folder of the shipped talker's networks
 EARS, AUTOENCODER, DECODER = "wav2vec2.safetensors", "autoencoder.safetensors", "decoder.safetensors"
@@ -31,10 +33,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("folder", type=Path, help="where everything half-done is kept")
     parser.add_argument("--until", choices=STEPS, default=STEPS[-1], help="the last step to take")
     parser.add_argument(
-        "--shipped", action="store_true", help="begin with the shipped talker and take only the last stage"
+        "--shipped",
+        action="store_true",
+        help="begin with the shipped talker and take only the last two stages",
     )
     parser.add_argument("--threads", type=int, help="(default: as many as the machine has)")
     options = parser.parse_args(arguments)
+    require_espeak()
     sys.path.insert(0, os.environ["COMFYUI_PATH"])
     from comfy.cli_args import args
 
@@ -49,6 +54,24 @@ def main(arguments: list[str]) -> int:
         print(f"== {step}", flush=True)
         take(step, recipe, options.folder)
     return 0
+
+
+def require_espeak() -> None:
+    """Without it, people would be drawn to babble, and all numbers would be others."""
+    from ..vexpress.training.speech import check_espeak
+
+    try:
+        check_espeak()
+    except FileNotFoundError as error:
+        sys.exit(str(error))
+
+
+def digest(tensors: dict[str, Tensor]) -> str:
+    """Of weights, to tell what was made with others."""
+    code = hashlib.sha256()
+    for key in sorted(tensors):
+        code.update(key.encode() + tensors[key].contiguous().numpy().tobytes())
+    return code.hexdigest()[:16]
 
 
 def take(step: str, recipe: dict, folder: Path) -> None:
@@ -104,9 +127,10 @@ def teach_stage(step: str, recipe: dict, folder: Path) -> None:
 
     start = folder / ("stage_0", *STAGES)[STAGES.index(step)]
     if (folder / SHIPPED).exists():
-        if step != STAGES[-1]:
+        if step not in ONCE_MORE:
             return
-        start = folder / SHIPPED
+        if step == ONCE_MORE[0]:
+            start = folder / SHIPPED
     if step == STAGES[0] and not start.exists():
         start.mkdir()
         for part in PARTS:
