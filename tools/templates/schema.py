@@ -15,6 +15,7 @@ PREVIEWS = {  # the height of what nodes show below their widgets
     "VExpressEncodeAudio": 232,
     "VExpressSampler": 240,
     "VExpressRender": 280,
+    "VExpressPasteFace": 40,
     "VExpressKpsFromLandmarks": 220,
     "VExpressIdleMotion": 220,
     "VExpressRetargetKps": 200,
