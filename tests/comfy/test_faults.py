@@ -18,7 +18,7 @@ from pack.tools.tiny_models import tiny_weights
 from PIL import Image
 from test_kill import knows_of_a_part
 from test_server import node
-from trouble import EVALUATIONS, at, cancelled, job, pictures, replaced
+from trouble import EVALUATIONS, at, cancelled, forget_finished, job, pictures, replaced
 
 PATIENCE = 600  # seconds
 
@@ -142,6 +142,7 @@ def test_an_output_folder_that_is_deleted_is_made_again(troubled, good):
 
 def test_parts_that_are_deleted_are_missed_at_once(troubled):
     graph, go = held(troubled, EVALUATIONS - 1)
+    forget_finished(troubled)  # whose parts are not this job's
     with ThreadPoolExecutor(1) as client:
         render = client.submit(troubled.run, graph)
         until(lambda: knows_of_a_part(resume_folder(troubled)) or render.done())

@@ -16,12 +16,16 @@ def renders_anew(server: Server) -> Server:
     run = server.run
 
     def anew(*args, **options) -> dict:
-        for mark in server.output.glob("vexpress/.resume/*/finished"):
-            shutil.rmtree(mark.parent)
+        forget_finished(server)
         return run(*args, **options)
 
     server.run = anew
     return server
+
+
+def forget_finished(server: Server) -> None:
+    for mark in server.output.glob("vexpress/.resume/*/finished"):
+        shutil.rmtree(mark.parent)
 
 
 def job(**nodes: dict) -> dict:
