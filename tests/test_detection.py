@@ -94,6 +94,14 @@ def test_a_longer_gap_is_an_error_that_names_its_frames(positions, message):
         left_eyes(frames_at(*positions), max_gap=2)
 
 
+@pytest.mark.parametrize("faces, most", [([face(30)], "1 face"), ([face(30), face(90)], "2 faces")])
+def test_an_index_beyond_all_faces_is_said_with_how_many_there_are(faces, most):
+    with pytest.raises(
+        ValueError, match=f"index is 2, counted from 0, but no frame shows more than {most}: "
+    ):
+        left_eyes([[], faces], LEFTMOST, index=2, max_gap=2)
+
+
 def test_a_gap_is_reported_with_its_first_frame():
     followed = follow_face(frames_at(10, None, 30, None), Selection(max_gap=2), PICTURE, 25.0, "toy")
     assert followed.filled.tolist() == [False, True, False, True]

@@ -98,8 +98,9 @@ def follow_face(
         where = "the picture" if len(found) == 1 else f"any of the {len(found)} frames"
         raise ValueError(f"No face was found in {where}: {REMEDIES[detector]}.")
     if choose.previous is None:
+        most = "1 face" if choose.met == 1 else f"{choose.met} faces"
         raise ValueError(
-            f"index is {selection.index}, counted from 0, but no frame shows more than {choose.met} faces: "
+            f"index is {selection.index}, counted from 0, but no frame shows more than {most}: "
             f"lower it, or {REMEDIES[detector]}."
         )
     points = torch.from_numpy(fill_gaps(found, selection.max_gap))

@@ -4,7 +4,7 @@ BITS_PER_PIXEL, AT_CRF = 0.2, 23  # of H.264; clips of talking heads have a thir
 HALVED_BY = 6  # steps of CRF
 
 
-def video_bytes(frames: int, width: int, height: int, crf: int = AT_CRF) -> int:
+def video_bytes(frames: int, width: int, height: int, crf: int) -> int:
     return round(frames * width * height * BITS_PER_PIXEL * 2 ** ((AT_CRF - crf) / HALVED_BY) / 8)
 
 

@@ -37,7 +37,7 @@ class ClipFolder:
     def __init__(self, folder: Path):
         self.files = sorted(folder.glob("*.safetensors"))
         self.first: tuple[str, list[int], list[int]] | None = (
-            None  # its name, size of latents, size of features
+            None  # its name, and sizes of latents and features
         )
         if not self.files:
             raise FileNotFoundError(f"{folder} holds no .safetensors files of prepared videos.")
