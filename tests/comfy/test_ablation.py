@@ -76,6 +76,7 @@ def test_a_close_up_keeps_points_where_they_are_seen():
 
 def test_the_table_gives_the_mean_of_the_seeds_and_how_far_apart_they_lie(tmp_path):
     measured = [
+        "joint,0,1,1,time,9,9,0,0,2,0.5",
         "joint,0,3,1,time,9,9,0.01,0.1,2,0.5",
         "staged,0.15,3,1,both,9,9,0.05,0.2,1.5,0.25",
         "staged,0.15,3,2,both,9,9,0.15,0.4,2.5,0.75",
@@ -86,6 +87,7 @@ def test_the_table_gives_the_mean_of_the_seeds_and_how_far_apart_they_lie(tmp_pa
         "|---|---|---|---|---|---|---|---|",
         "| staged | 15 % | 3 | 2 | 10.0 % (5.0 % to 15.0 %) | 0.30 (0.20 to 0.40) | 2.00 (1.50 to 2.50) | 50 % (25 % to 75 %) |",
         "| joint, equal time | 0 % | 3 | 1 | 1.0 % | 0.10 | 2.00 | 50 % |",
+        "| joint, equal time | 0 % | 1 | 1 | 0.0 % | 0.00 | 2.00 | 50 % |",
     ]
 
 
