@@ -268,6 +268,9 @@ def test_a_video_that_was_replaced_leaves_nothing_of_what_it_was(models, videos,
     (videos / "anna.mp4").write_bytes(b"no video")
     assert prepared() == ["long.safetensors", "long_0007.safetensors"]
     assert report_of(videos.parent / "out")["anna"][0] == "cannot be read"
+    assert (
+        report_of(videos.parent / "out")["long_0007"][0] == "kept before"
+    )  # another video's, not a piece of long
     (videos / "long.mp4").unlink()  # to make room, say
     assert prepared() == ["long.safetensors", "long_0007.safetensors"]
 
