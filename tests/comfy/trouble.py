@@ -1,6 +1,7 @@
 """The job of the tests that bring a server into trouble: a picture and a voice become a saved video."""
 
 import shutil
+import threading
 from collections.abc import Callable
 
 import av
@@ -13,10 +14,11 @@ EVALUATIONS = 22
 
 def renders_anew(server: Server) -> Server:
     """The server, which takes no pictures from the render that was finished last."""
-    run = server.run
+    run, one_at_a_time = server.run, threading.Lock()
 
     def anew(*args, **options) -> dict:
-        forget_finished(server)
+        with one_at_a_time:
+            forget_finished(server)
         return run(*args, **options)
 
     server.run = anew
