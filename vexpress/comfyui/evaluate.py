@@ -1,5 +1,6 @@
 """A talking-head VIDEO, whatever made it, against what it was asked to show."""
 
+from array import array
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -15,17 +16,14 @@ from ..kps import Kps, check_same_aspect
 from ..metrics import FaceSim, Flicker, Jerk, KpsDis, Likeness, Number, PerFrame
 from .face_detector import load_detector
 from .face_recognizer import load_recognizer
-from .video_frames import VideoFrames, video_frames, with_progress
+from .lip_sync import LipSync
+from .video_frames import VideoFrames, at_rate, video_frames, with_progress
 from .video_sound import video_sound
 
 SAME_RATE = 2e-3  # 29.97 and 30000/1001 are the same frame rate; 24 and 23.976 nearly
-NOT_COMPUTED = (
-    "SyncNet LSE-C and LSE-D are not computed: this pack has no SyncNet. Its weights are "
-    "http://www.robots.ox.ac.uk/~vgg/software/lipsync/data/syncnet_v2.model (terms not stated).",
-    "FID and FVD are not computed: they compare sets of videos, not one. Their weights are "
-    "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth "
-    "(Apache-2.0) and https://www.dropbox.com/s/ge9e5ujwgetktms/i3d_torchscript.pt (terms not stated).",
-)
+SYNCNET = "SyncNet LSE-D and LSE-C"
+NO_BOX = [np.nan] * 4
+SETS = "FID and FVD compare sets of videos, not one: `python dev.py evaluate_sets` in a clone of this pack."
 
 
 class Evaluation(NamedTuple):
@@ -65,7 +63,13 @@ def evaluate(video: Input.Video, against: Against, selection: Selection, min_sco
     still = Image.fromarray(next(iter(frames)))
     target = _target(against.kps, frames)
     found = against.found and against.found.scaled(frames.width, frames.height)
-    made, imitated = _watchers(frames, against, selection, min_score, notes)
+    lip_sync = _unless_missing(LipSync, what=SYNCNET, notes=notes)
+    needs_faces = [
+        *([] if found else ["KpsDis", "missed faces", "jerk"]),
+        *([] if against.portrait is None else ["FaceSim"]),
+        *([] if lip_sync is None else [SYNCNET]),
+    ]
+    made, imitated = _watchers(frames, against, selection, min_score, needs_faces, notes)
     kps_dis, asked_jerk, likeness = KpsDis(), Jerk(), Likeness()
     real_frames = None if against.real is None else video_frames(against.real)
     in_step = real_frames is None or abs(real_frames.fps / frames.fps - 1) < SAME_RATE
@@ -104,10 +108,11 @@ def evaluate(video: Input.Video, against: Against, selection: Selection, min_sco
         *(imitated.flicker.levels.mean("flicker of the real clip", "of 255") if in_step else []),
         *likeness.numbers(),
         *_face_similarity(made, imitated),
+        *_synchrony(lip_sync if made.finds else None, video, frames, made.boxes, notes),
         *_length(video, frames, count, against.kps),
     ]
     chart = _chart(frames, count, kps_dis, made, likeness, notes)
-    return Evaluation(numbers, [*notes, *NOT_COMPUTED], chart, still)
+    return Evaluation(numbers, [*notes, SETS], chart, still)
 
 
 class Watcher:
@@ -120,7 +125,7 @@ class Watcher:
         portrait: the embedding (E,) of the person it should be
         """
         self.finds, self.person = faces, person
-        self.jerk, self.flicker = Jerk(), Flicker()
+        self.jerk, self.flicker, self.boxes = Jerk(), Flicker(), array("d")
         self.similarity = None if person is None else FaceSim(portrait)
 
     def add(self, picture: ndarray, points: ndarray | None = None) -> ndarray | None:
@@ -131,6 +136,7 @@ class Watcher:
         face = self.finds and self.finds(picture)
         if self.similarity:
             self.similarity.add(face and self.person(picture, face))
+        self.boxes.extend(face.box if face else NO_BOX)
         points = face.points if points is None and face else points
         self.jerk.add(points)
         self.flicker.add(picture)
@@ -138,16 +144,20 @@ class Watcher:
 
 
 def _watchers(
-    frames: VideoFrames, against: Against, selection: Selection, min_score: float, notes: list[str]
+    frames: VideoFrames,
+    against: Against,
+    selection: Selection,
+    min_score: float,
+    needs_faces: list[str],
+    notes: list[str],
 ) -> list[Watcher]:
-    """Of the video and of the real clip."""
+    """Of the video and of the real clip. needs_faces: the numbers that need a face detector"""
     picture = Picture(frames.width, frames.height)
     detect = person = portrait = None
-    if against.found is None or against.portrait is not None:
-        what = "FaceSim is" if against.found else "KpsDis, missed faces, jerk and FaceSim are"
-        detect = _unless_missing(load_detector, min_score, what=what, notes=notes)
+    if needs_faces:
+        detect = _unless_missing(load_detector, min_score, what=", ".join(needs_faces), notes=notes)
     if detect and against.portrait is not None:
-        person = _unless_missing(load_recognizer, what="FaceSim is", notes=notes)
+        person = _unless_missing(load_recognizer, what="FaceSim", notes=notes)
     if person:
         portrait = person(*_portrait_face(against.portrait, detect))
     choosers = [detect and _follower(detect, FaceChooser(selection, picture)) for _ in range(2)]
@@ -163,7 +173,7 @@ def _unless_missing(load: Callable, *arguments, what: str, notes: list[str]) -> 
     try:
         return load(*arguments)
     except (ModuleNotFoundError, FileNotFoundError) as error:
-        notes.append(f"{what} not computed. {error}")
+        notes.append(f"Not computed: {what}. {error}")
 
 
 def _portrait_face(portrait: Tensor, detect: Callable) -> tuple[ndarray, Face]:
@@ -198,12 +208,9 @@ def _real_pictures(real: VideoFrames | None, frames: VideoFrames) -> Iterator[nd
     """What the real clip shows when the video shows each of its pictures, at the video's size."""
     if real is None:
         return
-    shown = 0
     check_same_aspect("real", (real.width, real.height), (frames.width, frames.height))
-    for number, picture in enumerate(real):
-        while int(shown * real.fps / frames.fps) == number:
-            yield np.array(Image.fromarray(picture).resize((frames.width, frames.height)))
-            shown += 1
+    for picture in at_rate(real, frames.fps):
+        yield np.array(Image.fromarray(picture).resize((frames.width, frames.height)))
 
 
 def _kps_notes(target: Kps, count: int, detector: str | None) -> Iterator[str]:
@@ -231,6 +238,18 @@ def _face_similarity(made: Watcher, imitated: Watcher) -> list[Number]:
     if not np.isnan(differences).all():
         real.append(Number("ΔFaceSim", float(np.nanmean(differences)), digits=3))
     return numbers + real
+
+
+def _synchrony(
+    lip_sync: LipSync | None, video: Input.Video, frames: VideoFrames, boxes: array, notes: list[str]
+) -> list[Number]:
+    if lip_sync is None:
+        return []
+    try:
+        return lip_sync(video, frames, np.array(boxes).reshape(-1, 4))
+    except ValueError as error:
+        notes.append(f"Not computed: {SYNCNET}. {error}")
+        return []
 
 
 def _length(video: Input.Video, frames: VideoFrames, count: int, kps: Kps) -> Iterator[Number]:

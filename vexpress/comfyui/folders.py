@@ -46,10 +46,18 @@ def face_recognizer_files() -> list[Path]:
 
 
 def _insightface_files(name: str) -> list[Path]:
-    """Where one of insightface's models may lie; users share the folder with other packs."""
-    shared, _ = folder_paths.folder_names_and_paths.get("insightface", ([], set()))
-    folders = [os.path.join(folder_paths.models_dir, "insightface"), *shared]
-    return [Path(folder, "models", "buffalo_l", name) for folder in folders]
+    return _shared_files("insightface", "models", "buffalo_l", name)
+
+
+def syncnet_files() -> list[Path]:
+    return _shared_files("syncnet", "syncnet_v2.model")
+
+
+def _shared_files(folder: str, *parts: str) -> list[Path]:
+    """Where a file of a folder of models may lie that users share with other packs."""
+    shared, _ = folder_paths.folder_names_and_paths.get(folder, ([], set()))
+    folders = [os.path.join(folder_paths.models_dir, folder), *shared]
+    return [Path(folder, *parts) for folder in folders]
 
 
 def kps_files(extensions: tuple[str, ...]) -> list[str]:

@@ -73,6 +73,15 @@ def video_frames(video: Input.Video) -> VideoFrames:
     return VideoFrames(video, fps, width, height, max(round(_seconds(video, fps) * fps), 1))
 
 
+def at_rate(frames: VideoFrames, fps: Fraction) -> Iterator[ndarray]:
+    """What they show at every 1/fps of a second."""
+    shown = 0
+    for number, picture in enumerate(frames):
+        while int(shown * frames.fps / fps) == number:
+            yield picture
+            shown += 1
+
+
 @contextlib.contextmanager
 def opened(video: Input.Video) -> Iterator[av.container.InputContainer]:
     """A VIDEO that has a file; no other file is opened, nothing fetched, and no picture decoded that is too large."""

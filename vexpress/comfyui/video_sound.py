@@ -38,6 +38,18 @@ def audio_sound(audio: dict | None, seconds: float) -> Sound | None:
     return _sound(audio, seconds)
 
 
+def mono(sound: Sound, sample_rate: int) -> ndarray:
+    """(N,) all of it at that rate, its channels mixed."""
+    resampler, parts = AudioResampler("fltp", LAYOUTS[1], sample_rate), []
+    for block in sound.blocks:
+        if block.size:
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block), "fltp", LAYOUTS[sound.channels])
+            frame.sample_rate = sound.sample_rate
+            parts += resampler.resample(frame)
+    parts += resampler.resample(None) if parts else []
+    return np.concatenate([np.zeros(0, np.float32), *(part.to_ndarray()[0] for part in parts)])
+
+
 def _sound(audio: dict | None, seconds: float) -> Sound | None:
     """Also of what is no voice: a video is taken as it is."""
     if audio is None:

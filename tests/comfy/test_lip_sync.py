@@ -1,0 +1,112 @@
+"""SyncNet's numbers of a video, with weights made by rule and a detector that knows toy faces."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from golden_weights import GOLDEN
+from pack.vexpress.comfyui import lip_sync
+from pack.vexpress.comfyui.folders import face_detector_files, syncnet_files
+from safetensors.torch import load_file
+from syncnet_scene import syncnet_weights, voice
+from test_evaluate import judge, track, video
+from toy_scrfd import draw_faces, face_points, write_detector
+
+FACES = [face_points(250 + 3 * i, 60 + i) for i in range(29)]
+
+
+@cache
+def scene() -> torch.Tensor:
+    """(F, H, W, 3) 0..1 a face before grey noise, at the upper edge of the picture"""
+    chance, pictures = np.random.default_rng(0), []
+    for face in FACES:
+        drawn, noise = draw_faces(512, 512, face), chance.integers(100, 156, (512, 512, 1), np.uint8)
+        pictures.append(np.where((drawn == 128).all(-1, keepdims=True), noise, drawn))
+    return torch.from_numpy(np.stack(pictures)) / 255
+
+
+def sound(samples=None) -> dict:
+    return {"waveform": torch.from_numpy(voice(1.2))[None, None, :samples], "sample_rate": 16000}
+
+
+@pytest.fixture
+def detector():
+    (file,) = face_detector_files()
+    write_detector(file)
+    yield
+    file.unlink()
+
+
+@pytest.fixture
+def syncnet(detector):
+    (file,) = syncnet_files()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(syncnet_weights(), file, _use_new_zipfile_serialization=False)  # as old as the real one
+    yield file
+    file.unlink(missing_ok=True)
+
+
+def synchrony(numbers: dict) -> list[float]:
+    return [numbers[name] for name in ("lips later than the voice by", "SyncNet LSE-C", "SyncNet LSE-D")]
+
+
+def expected() -> list:
+    offset, confidence, distance = load_file(GOLDEN / "audio" / "syncnet.safetensors")["lse"].tolist()
+    return [
+        pytest.approx(offset / 25),
+        pytest.approx(confidence, rel=0.01),
+        pytest.approx(distance, rel=0.01),
+    ]
+
+
+@pytest.mark.parametrize("at_once", [lip_sync.AT_ONCE, 7])
+def test_a_videos_synchrony_is_golden(syncnet, monkeypatch, at_once):
+    monkeypatch.setattr(lip_sync, "AT_ONCE", at_once)
+    numbers, *_ = judge(video(scene(), audio=sound()), track(*FACES))
+    assert synchrony(numbers) == expected()
+
+
+def test_twice_the_rate_and_a_recording_in_stereo_change_little(syncnet):
+    twice, faces = scene().repeat_interleave(2, 0), [face for face in FACES for _ in range(2)]
+    waveform = torch.nn.functional.interpolate(sound()["waveform"], scale_factor=3, mode="linear")
+    stereo = {"waveform": torch.cat([2 * waveform, 0 * waveform], 1), "sample_rate": 48000}
+    numbers, *_ = judge(video(twice, 50, stereo), track(*FACES), found_kps=track(*faces, fps=50))
+    assert synchrony(numbers) == [pytest.approx(n.expected, rel=0.05) for n in expected()]
+
+
+def test_without_its_weights_their_place_is_named(detector):
+    numbers, report, _ = judge(video(scene()[:2], audio=sound()), track(*FACES[:2]))
+    assert "Not computed: SyncNet LSE-D and LSE-C. There is no SyncNet yet: put http" in report
+    assert str(syncnet_files()[0].parent) in report and "SyncNet LSE-D" not in numbers
+
+
+@pytest.mark.parametrize(
+    "frames, samples, said",
+    [(2, None, "The video has no sound."), (5, 19200, "too short"), (12, 3000, "too short")],
+)
+def test_what_cannot_be_compared_is_said(syncnet, frames, samples, said):
+    audio = sound(samples) if samples else None
+    numbers, report, _ = judge(video(scene()[:frames], audio=audio), track(*FACES[:frames]))
+    assert said in report and "SyncNet LSE-D" not in numbers and "KpsDis" in numbers
+
+
+def test_a_video_without_a_face_has_no_lips(syncnet):
+    numbers, report, _ = judge(video(torch.full((12, 64, 64, 3), 0.5), audio=sound()), track(*FACES))
+    assert "Not computed: SyncNet LSE-D and LSE-C. No face was found." in report
+    assert numbers["missed faces"] == 100
+
+
+def test_without_a_detector_the_lips_are_not_found(syncnet):
+    face_detector_files()[0].rename(syncnet.with_suffix(".onnx"))
+    found = track(*FACES[:12])
+    numbers, report, _ = judge(video(scene()[:12], audio=sound()), track(*FACES[:12]), found_kps=found)
+    syncnet.with_suffix(".onnx").rename(face_detector_files()[0])
+    assert "Not computed: SyncNet LSE-D and LSE-C. There is no face detector yet" in report
+    assert "KpsDis" in numbers and "SyncNet LSE-D" not in numbers
+
+
+def test_another_file_is_refused_before_the_video_is_read(syncnet):
+    torch.save({"netcnnaud.0.weight": torch.zeros(3)}, syncnet)
+    with pytest.raises(ValueError, match="syncnet_v2.model does not fit SyncNet"):
+        judge(video(scene()[:2]), track(*FACES[:2]))
