@@ -12,7 +12,8 @@ Everything a developer runs, from a bare Python:
     python dev.py train     one stage of training, as a JSON file says
     python dev.py talker    DIR: teach the tiny talker, which the demo runs, from nothing (hours);
                             talker_score DIR measures it, ablation compares ways to teach
-    python dev.py evaluate  how well the videos in a folder show what they were asked to, side by side
+    python dev.py evaluate  how well the videos in a folder show what they were asked to, side by side;
+                            evaluate_sets REAL MADE: FID and FVD of folders of videos
     python dev.py fuzz      --minutes N: hostile files, voices, pictures and widgets, other ones each time
     python dev.py locales   write what the nodes say in English to locales/en; tell what translations lack
 
@@ -200,7 +201,7 @@ def environ(comfyui: Path) -> dict[str, str]:
 
 COMMANDS = (
     *("demo", "convert", "bench", "faces", "templates", "pictures", "prepare", "train"),
-    *("talker", "talker_score", "ablation", "evaluate", "locales", "fuzz"),
+    *("talker", "talker_score", "ablation", "evaluate", "evaluate_sets", "locales", "fuzz"),
 )
 
 

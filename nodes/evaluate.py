@@ -17,8 +17,8 @@ class Evaluate(io.ComfyNode):
             display_name="V-Express Evaluate",
             category="V-Express",
             description="Compare the talking-head video of any method with the V-Kps it should follow, and with a real "
-            "clip and the portrait if there are any. Works on videos of any length, frame by frame.",
-            search_aliases=["metrics", "KpsDis", "SSIM", "PSNR", "FaceSim", "flicker", "compare videos"],
+            "clip and the portrait if there are any, and its lips with its voice. Works on videos of any length, frame by frame.",
+            search_aliases=["metrics", "lip sync", "SyncNet", "LSE", "KpsDis", "SSIM", "PSNR", "FaceSim", "flicker", "compare videos"],
             is_output_node=True,
             inputs=[
                 io.Video.Input("video", tooltip="Connect the video to be judged; any method may have made it."),

@@ -34,7 +34,9 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--kps", type=Path, required=True, help="V-Kps asked for: .json or .safetensors")
     parser.add_argument("--real", type=Path, help="the real clip that the videos imitate")
     parser.add_argument("--portrait", type=Path, help="a picture of the person")
-    parser.add_argument("--models", type=Path, help="a folder laid out as ComfyUI's models/, for insightface")
+    parser.add_argument(
+        "--models", type=Path, help="a folder laid out as ComfyUI's models/, for insightface and SyncNet"
+    )
     parser.add_argument(
         "--min-score", type=float, default=0.5, help="of what is taken for a face (default: 0.5)"
     )
@@ -52,7 +54,8 @@ def run(options: argparse.Namespace) -> None:
     if options.models:
         import folder_paths
 
-        folder_paths.folder_names_and_paths["insightface"] = ([str(options.models / "insightface")], set())
+        for folder in ("insightface", "syncnet"):
+            folder_paths.folder_names_and_paths[folder] = ([str(options.models / folder)], set())
     asked = _asked(options)
     with torch.inference_mode():
         judged = [(path, _judge(path, asked, options.min_score)) for path in videos]
