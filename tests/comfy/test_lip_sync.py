@@ -60,11 +60,12 @@ def expected() -> list:
     ]
 
 
-@pytest.mark.parametrize("at_once", [lip_sync.AT_ONCE, 7])
-def test_a_videos_synchrony_is_golden(syncnet, monkeypatch, at_once):
-    monkeypatch.setattr(lip_sync, "AT_ONCE", at_once)
-    numbers, *_ = judge(video(scene(), audio=sound()), track(*FACES))
-    assert synchrony(numbers) == expected()
+def test_a_videos_synchrony_is_golden_at_once_and_in_pieces(syncnet, monkeypatch):
+    whole, *_ = judge(video(scene(), audio=sound()), track(*FACES))
+    assert synchrony(whole) == expected()
+    monkeypatch.setattr(lip_sync, "AT_ONCE", 7)
+    pieces, *_ = judge(video(scene(), audio=sound()), track(*FACES))
+    assert synchrony(pieces) == pytest.approx(synchrony(whole), abs=0.011)
 
 
 def test_twice_the_rate_and_a_recording_in_stereo_change_little(syncnet):
@@ -102,7 +103,10 @@ def test_without_a_detector_the_lips_are_not_found(syncnet):
     found = track(*FACES[:12])
     numbers, report, _ = judge(video(scene()[:12], audio=sound()), track(*FACES[:12]), found_kps=found)
     syncnet.with_suffix(".onnx").rename(face_detector_files()[0])
-    assert "Not computed: SyncNet LSE-D and LSE-C. There is no face detector yet" in report
+    assert (
+        "Not computed: SyncNet LSE-D and LSE-C. There is no face detector yet" in report
+        and "No face was found" not in report
+    )
     assert "KpsDis" in numbers and "SyncNet LSE-D" not in numbers
 
 
