@@ -1,7 +1,6 @@
 """The job of the tests that bring a server into trouble: a picture and a voice become a saved video."""
 
 import shutil
-import threading
 from collections.abc import Callable
 
 import av
@@ -14,11 +13,10 @@ EVALUATIONS = 22
 
 def renders_anew(server: Server) -> Server:
     """The server, which takes no pictures from the render that was finished last."""
-    run, one_at_a_time = server.run, threading.Lock()
+    run = server.run
 
     def anew(*args, **options) -> dict:
-        with one_at_a_time:
-            forget_finished(server)
+        forget_finished(server)
         return run(*args, **options)
 
     server.run = anew
@@ -27,7 +25,7 @@ def renders_anew(server: Server) -> Server:
 
 def forget_finished(server: Server) -> None:
     for mark in server.output.glob("vexpress/.resume/*/finished"):
-        shutil.rmtree(mark.parent)
+        shutil.rmtree(mark.parent, ignore_errors=True)  # several clients may do it at once
 
 
 def job(**nodes: dict) -> dict:
