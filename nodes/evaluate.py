@@ -2,6 +2,7 @@
 
 from comfy_api.latest import io
 
+from ..vexpress.comfyui import folders
 from ..vexpress.comfyui.evaluate import Against, evaluate
 from ..vexpress.comfyui.preview import chart_image, shown
 from ..vexpress.detection import FaceChoice, Selection
@@ -53,6 +54,12 @@ class Evaluate(io.ComfyNode):
                 io.Image.Output(display_name="chart", tooltip="The numbers over time: for Preview Image or Save Image."),
             ],
         )  # fmt: skip
+
+    @classmethod
+    def fingerprint_inputs(cls, **_) -> str:
+        """Measured anew when a file that was missing is there."""
+        files = [*folders.face_detector_files(), *folders.face_recognizer_files(), *folders.syncnet_files()]
+        return folders.weights_fingerprint(*map(str, files))
 
     @classmethod
     def execute(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from golden_weights import GOLDEN
+from pack.nodes.evaluate import Evaluate
 from pack.vexpress.comfyui import lip_sync
 from pack.vexpress.comfyui.folders import face_detector_files, syncnet_files
 from safetensors.torch import load_file
@@ -74,6 +75,12 @@ def test_twice_the_rate_and_a_recording_in_stereo_change_little(syncnet):
     stereo = {"waveform": torch.cat([2 * waveform, 0 * waveform], 1), "sample_rate": 48000}
     numbers, *_ = judge(video(twice, 50, stereo), track(*FACES), found_kps=track(*faces, fps=50))
     assert synchrony(numbers) == [pytest.approx(n.expected, rel=0.05) for n in expected()]
+
+
+def test_a_video_is_judged_anew_when_the_weights_are_there(detector, request):
+    before = Evaluate.fingerprint_inputs(face="largest")
+    request.getfixturevalue("syncnet")
+    assert Evaluate.fingerprint_inputs(face="largest") != before
 
 
 def test_without_its_weights_their_place_is_named(detector):
