@@ -8,11 +8,11 @@ from torch import Tensor
 
 
 def voice(seconds: float) -> ndarray:
-    """(N,) that a file of 16 bits holds without loss; a tone that comes and goes, and a second of it is silent"""
+    """(N,) int16: a tone that comes and goes, and is silent for a tenth of a second"""
     t = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     tone = sum(np.sin(2 * np.pi * 140 * k * t) / k for k in range(1, 12)) * np.sin(2 * np.pi * 2.3 * t) ** 2
     tone[(t > 0.5) & (t < 0.6)] = 0
-    return (np.round(tone * 8000) / 32768).astype(np.float32)
+    return np.round(tone * 8000).astype(np.int16)
 
 
 def syncnet_weights() -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ from pack.vexpress.syncnet import (
     Synchrony,
     SyncNet,
     face_square,
-    steady_boxes,
+    steady_squares,
     voice_windows,
     windows_of,
 )
@@ -93,9 +93,17 @@ def test_boxes_are_steady_and_filled_in():
     truth = boxes[:, :2] + [20, 30]
     boxes[20] += 100  # a detector's slip
     boxes[30:33] = np.nan
-    squares = steady_boxes(boxes)
+    squares = steady_squares(boxes, np.arange(40))
     assert squares[:, 2] == pytest.approx(30)
     assert squares[6:-6, :2] == pytest.approx(truth[6:-6], abs=1)
+
+
+def test_boxes_are_steadied_at_the_rate_of_the_pictures_shown():
+    boxes = np.tile([10.0, 20.0, 50.0, 80.0], (80, 1))
+    boxes[40:52] += 100  # 12 frames in a row, of which 6 are shown
+    boxes[0::2][:15] = np.nan
+    squares = steady_squares(boxes, np.arange(0, 80, 2))
+    assert len(squares) == 40 and (squares == [30, 50, 30]).all()
 
 
 def test_a_face_is_cut_with_more_below_it_than_above_and_grey_beyond_the_picture():

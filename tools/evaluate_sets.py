@@ -23,7 +23,7 @@ SIDE = 224  # pixels of a picture for I3D
 INCEPTION = "weights-inception-2015-12-05-6726825d.pth"
 INCEPTION_URL = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{INCEPTION}"
 I3D = "i3d_torchscript.pt"
-I3D_URL = f"https://www.dropbox.com/s/ge9e5ujwgetktms/{I3D}"
+I3D_URL = f"https://www.dropbox.com/s/ge9e5ujwgetktms/{I3D}?dl=1"
 
 
 def main(arguments: list[str]) -> int:
@@ -163,7 +163,10 @@ class VideoFeatures(nn.Module):
 
     def __init__(self, file: Path):
         super().__init__()
-        self.i3d = torch.jit.load(str(file), map_location="cpu").eval()
+        try:
+            self.i3d = torch.jit.load(str(file), map_location="cpu").eval()
+        except RuntimeError as error:
+            raise ValueError(f"{file} is damaged or no TorchScript: download it again.") from error
 
     def forward(self, clips: Tensor) -> Tensor:
         """(N, 3, 16, 224, 224) -1..1 -> (N, 400)"""

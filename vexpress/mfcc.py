@@ -11,13 +11,12 @@ RATE = 100  # coefficients of so many moments per second
 COEFFICIENTS = 13
 WINDOW_SECONDS = 0.025
 FFT, BANDS, LIFTER, EMPHASIS = 512, 26, 22, 0.97
-LOUDEST = 32768.0  # what a 16 bit file has for 1.0
 AT_ONCE = 4096  # windows
 
 
 def mfcc(sound: ndarray, sample_rate: int) -> ndarray:
     """
-    sound:   (N,) float samples in -1..1
+    sound:   (N,) int16 samples
     returns: (T, 13) float32, every 10 ms, the first coefficient being the logarithm of the energy
     """
     step, length = sample_rate // RATE, round(sample_rate * WINDOW_SECONDS)
@@ -33,7 +32,7 @@ def mfcc(sound: ndarray, sample_rate: int) -> ndarray:
 
 def _emphasised(sound: ndarray, begin: int, end: int) -> ndarray:
     """High tones louder, and silence after the end."""
-    part = sound[max(begin - 1, 0) : end] * np.float32(LOUDEST)
+    part = sound[max(begin - 1, 0) : end].astype(np.float32)
     emphasised = np.append(part[0], part[1:] - np.float32(EMPHASIS) * part[:-1])[begin > 0 :]
     return np.pad(emphasised, (0, end - begin - len(emphasised)))
 

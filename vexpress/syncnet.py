@@ -22,7 +22,7 @@ MOMENTS = PICTURES * RATE // FPS  # that one window of the voice has
 STEP = RATE // FPS  # moments from a window to the next
 SHIFTS = 15  # windows by which the voice is moved, either way
 FACE = 224  # pixels
-MARGIN = 0.4  # around a face's box, of its longer half side, and twice that below
+MARGIN = 0.4  # beside a face's box, of its longer half side; twice that below, and none above
 GREY = 110  # of 255, beyond the picture
 STEADY = 13  # frames of the median that a face's box is steadied by
 
@@ -128,13 +128,14 @@ def voice_windows(moments: ndarray, first: int, end: int) -> Tensor:
     return torch.from_numpy(part).unfold(0, MOMENTS, STEP).movedim(-1, 1)
 
 
-def steady_boxes(boxes: ndarray) -> ndarray:
+def steady_squares(boxes: ndarray, shown: ndarray) -> ndarray:
     """
     boxes:   (F, 4) left, top, right, bottom; nan in frames without a face, of which not all may be
-    returns: (F, 3) x and y of the centre, and half the longer side
+    shown:   (P,) frames that are shown 25 times a second
+    returns: (P, 3) x and y of the centre, and half the longer side
     """
     known = np.flatnonzero(~np.isnan(boxes[:, 0]))
-    left, top, right, bottom = (np.interp(np.arange(len(boxes)), known, edge[known]) for edge in boxes.T)
+    left, top, right, bottom = (np.interp(shown, known, edge[known]) for edge in boxes.T)
     half = np.maximum(np.maximum(right - left, bottom - top) / 2, 1)
     squares = np.stack([(left + right) / 2, (top + bottom) / 2, half], 1)
     return median_filter(squares, (STEADY, 1), mode="nearest")
@@ -143,7 +144,7 @@ def steady_boxes(boxes: ndarray) -> ndarray:
 def face_square(picture: ndarray, square: ndarray) -> Tensor:
     """
     picture: (H, W, 3) RGB uint8
-    square:  (3,) of `steady_boxes`
+    square:  (3,) of `steady_squares`
     returns: (3, 224, 224) blue, green, red in 0..255, with more below the face than above
     """
     x, y, half = square

@@ -132,6 +132,10 @@ def test_folders_and_weights_are_asked_for_first(tmp_path):
             main([str(real_folder), str(made), "--models", str(tmp_path / "models")])
     with pytest.raises(SystemExit, match="No such file|cannot find"):
         main([str(tmp_path / "nothing"), str(real), "--models", str(tmp_path / "models")])
+    write_i3d(tmp_path / "models")
+    (tmp_path / "models" / "i3d" / "i3d_torchscript.pt").write_text("<html>")
+    with pytest.raises(SystemExit, match="i3d_torchscript.pt is damaged or no TorchScript"):
+        main([str(real), str(real), "--models", str(tmp_path / "models")])
 
 
 def test_a_clip_is_seen_as_i3d_was_taught(tmp_path):

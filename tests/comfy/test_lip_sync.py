@@ -9,6 +9,8 @@ from golden_weights import GOLDEN
 from pack.nodes.evaluate import Evaluate
 from pack.vexpress.comfyui import lip_sync
 from pack.vexpress.comfyui.folders import face_detector_files, syncnet_files
+from pack.vexpress.comfyui.video_sound import mono
+from pack.vexpress.comfyui.video_writer import Sound
 from pack.vexpress.syncnet import Synchrony
 from safetensors.torch import load_file
 from syncnet_scene import syncnet_weights, voice
@@ -29,7 +31,10 @@ def scene() -> torch.Tensor:
 
 
 def sound(samples=None) -> dict:
-    return {"waveform": torch.from_numpy(voice(1.2))[None, None, :samples], "sample_rate": 16000}
+    return {
+        "waveform": torch.from_numpy(voice(1.2) / np.float32(32768))[None, None, :samples],
+        "sample_rate": 16000,
+    }
 
 
 @pytest.fixture
@@ -79,9 +84,43 @@ def test_a_videos_synchrony_is_golden_at_once_and_in_pieces(syncnet, monkeypatch
 def test_twice_the_rate_and_a_recording_in_stereo_change_little(syncnet):
     twice, faces = scene().repeat_interleave(2, 0), [face for face in FACES for _ in range(2)]
     waveform = torch.nn.functional.interpolate(sound()["waveform"], scale_factor=3, mode="linear")
-    stereo = {"waveform": torch.cat([2 * waveform, 0 * waveform], 1), "sample_rate": 48000}
+    stereo = {"waveform": waveform.expand(-1, 2, -1), "sample_rate": 48000}
     numbers, *_ = judge(video(twice, 50, stereo), track(*FACES), found_kps=track(*faces, fps=50))
     assert synchrony(numbers) == [pytest.approx(n.expected, rel=0.05) for n in expected()]
+
+
+def test_channels_are_mixed_as_in_a_file_of_16_bits():
+    spoken = torch.from_numpy(voice(1.2) / np.float32(32768))[None]
+    for channels in (spoken, spoken.expand(2, -1)):
+        blocks = [part.numpy() for part in channels.split(1000, dim=1)]
+        heard = mono(Sound(blocks, 16000, len(channels)), 16000, 60)
+        assert heard.dtype == np.int16 and (heard == voice(1.2)).all()
+
+
+def test_no_more_sound_is_read_than_is_compared():
+    read = []
+    blocks = (read.append(i) or np.zeros((1, 1600), np.float32) for i in range(1000))
+    assert len(mono(Sound(blocks, 16000, 1), 8000, 0.95)) == 7600 and len(read) < 15
+
+
+def test_the_report_says_what_was_compared(syncnet):
+    pictures = scene().clone()
+    pictures[5] = 0.5
+    _, report, _ = judge(video(pictures, audio=sound(12000)), track(*FACES))
+    assert "Lips and voice were compared for 0.7 s; in 1 of 18 frames the face was not found" in report
+
+
+def test_what_is_missing_is_not_drawn_into_the_chart(detector):
+    silent, _, chart = judge(video(scene()[:2], audio=None), track(*FACES[:2]))
+    _, report, same = judge(video(scene()[:2], audio=sound()), track(*FACES[:2]))
+    assert "There is no SyncNet yet" in report and chart.shape == same.shape
+
+
+def test_found_kps_of_another_detector_are_not_mixed_with_insightfaces(syncnet):
+    found = track(*FACES[:12])
+    clip = video(scene()[:12], audio=sound())
+    numbers, *_ = judge(clip, track(*FACES[:12]), found_kps=found, real=video(scene()[:12]))
+    assert "SyncNet LSE-D" in numbers and "jerk" in numbers and "jerk of the real clip" not in numbers
 
 
 def test_a_video_is_judged_anew_when_the_weights_are_there(detector, request):
@@ -127,4 +166,4 @@ def test_without_a_detector_the_lips_are_not_found(syncnet):
 def test_another_file_is_refused_before_the_video_is_read(syncnet):
     torch.save({"netcnnaud.0.weight": torch.zeros(3)}, syncnet)
     with pytest.raises(ValueError, match="syncnet_v2.model does not fit SyncNet"):
-        judge(video(scene()[:2]), track(*FACES[:2]))
+        judge(video(scene()[:2], audio=sound()), track(*FACES[:2]))

@@ -19,6 +19,7 @@ from .face_recognizer import load_recognizer
 from .lip_sync import LipSync
 from .video_frames import VideoFrames, at_rate, video_frames, with_progress
 from .video_sound import video_sound
+from .video_writer import Sound
 
 SAME_RATE = 2e-3  # 29.97 and 30000/1001 are the same frame rate; 24 and 23.976 nearly
 SYNCNET = "SyncNet LSE-D and LSE-C"
@@ -63,7 +64,10 @@ def evaluate(video: Input.Video, against: Against, selection: Selection, min_sco
     still = Image.fromarray(next(iter(frames)))
     target = _target(against.kps, frames)
     found = against.found and against.found.scaled(frames.width, frames.height)
-    lip_sync = _unless_missing(LipSync, what=SYNCNET, notes=notes)
+    sound, absent = video_sound(video), []
+    lip_sync = _unless_missing(LipSync, what=SYNCNET, notes=absent) if sound else None
+    if sound is None:
+        absent.append(f"Not computed: {SYNCNET}. The video has no sound.")
     needs_faces = [
         *([] if found else ["KpsDis", "missed faces", "jerk"]),
         *([] if against.portrait is None else ["FaceSim"]),
@@ -108,11 +112,11 @@ def evaluate(video: Input.Video, against: Against, selection: Selection, min_sco
         *(imitated.flicker.levels.mean("flicker of the real clip", "of 255") if in_step else []),
         *likeness.numbers(),
         *_face_similarity(made, imitated),
-        *_synchrony(lip_sync if made.finds else None, video, frames, made.boxes, notes),
+        *(_synchrony(lip_sync, sound, frames, made.boxes, notes) if lip_sync and made.finds else []),
         *_length(video, frames, count, against.kps),
     ]
     chart = _chart(frames, count, kps_dis, made, likeness, notes)
-    return Evaluation(numbers, [*notes, SETS], chart, still)
+    return Evaluation(numbers, [*notes, *absent, SETS], chart, still)
 
 
 class Watcher:
@@ -161,6 +165,8 @@ def _watchers(
     if person:
         portrait = person(*_portrait_face(against.portrait, detect))
     choosers = [detect and _follower(detect, FaceChooser(selection, picture)) for _ in range(2)]
+    if against.found and not person:
+        choosers[1] = None  # so that no number of the real clip is of another detector than the video's
     return [Watcher(faces, person, portrait) for faces in choosers]
 
 
@@ -241,15 +247,15 @@ def _face_similarity(made: Watcher, imitated: Watcher) -> list[Number]:
 
 
 def _synchrony(
-    lip_sync: LipSync | None, video: Input.Video, frames: VideoFrames, boxes: array, notes: list[str]
+    lip_sync: LipSync, sound: Sound, frames: VideoFrames, boxes: array, notes: list[str]
 ) -> list[Number]:
-    if lip_sync is None:
-        return []
     try:
-        return lip_sync(video, frames, np.array(boxes).reshape(-1, 4))
+        numbers, compared = lip_sync(sound, frames, np.array(boxes).reshape(-1, 4))
     except ValueError as error:
         notes.append(f"Not computed: {SYNCNET}. {error}")
         return []
+    notes.append(compared)
+    return numbers
 
 
 def _length(video: Input.Video, frames: VideoFrames, count: int, kps: Kps) -> Iterator[Number]:

@@ -1,14 +1,12 @@
 """How well a video's lips and voice agree, by SyncNet, whose weights the user fetches."""
 
-from collections.abc import Iterator
 from fractions import Fraction
-from itertools import islice, pairwise
+from itertools import islice, pairwise, starmap
 
 import comfy.model_management
 import comfy.model_patcher
 import numpy as np
 import torch
-from comfy_api.latest import Input
 from numpy import ndarray
 from torch import Tensor
 from torch.nn import functional as F
@@ -24,14 +22,15 @@ from ..syncnet import (
     Synchrony,
     SyncNet,
     face_square,
-    steady_boxes,
+    steady_squares,
     voice_windows,
     windows_of,
 )
 from .files import load_checkpoint
 from .folders import syncnet_files
 from .video_frames import VideoFrames, at_rate, with_progress
-from .video_sound import mono, video_sound
+from .video_sound import mono
+from .video_writer import Sound
 
 WEIGHTS_URL = "http://www.robots.ox.ac.uk/~vgg/software/lipsync/data/syncnet_v2.model"
 AT_ONCE = 32  # windows
@@ -55,28 +54,39 @@ class LipSync:
         )
         self.patcher = comfy.model_patcher.ModelPatcher(net.float().eval(), *devices)
 
-    def __call__(self, video: Input.Video, frames: VideoFrames, boxes: ndarray) -> list[Number]:
+    def __call__(self, sound: Sound, frames: VideoFrames, boxes: ndarray) -> tuple[list[Number], str]:
         """
-        boxes: (F, 4) of the face in each of the frames; nan where there is none
-        Raises ValueError where nothing can be compared.
+        sound:   of the video that has the frames
+        boxes:   (F, 4) of the face in each of the frames; nan where there is none
+        returns: the numbers, and what was compared
+        Raises ValueError where nothing can be.
         """
-        sound = video_sound(video)
-        if sound is None:
-            raise ValueError("The video has no sound.")
         if np.isnan(boxes).all():
             raise ValueError("No face was found.")
-        voice = mono(sound, SAMPLE_RATE)
-        count = windows_of(int(len(boxes) * FPS / frames.fps), len(voice))
+        shown = _shown(len(boxes), frames.fps)
+        voice = mono(sound, SAMPLE_RATE, len(shown) / FPS)
+        count = windows_of(len(shown), len(voice))
         if not count:
             raise ValueError("The video, or its sound, is too short.")
         moments, result = mfcc(voice, SAMPLE_RATE), Synchrony()
         comfy.model_management.load_model_gpu(self.patcher)
-        faces = with_progress(_faces(frames, boxes), count + PICTURES - 1)
+        self.patcher.model.to(
+            self.patcher.load_device
+        )  # where memory is short, it is left out: torch's own layers
+        squares = steady_squares(boxes, shown)
+        pictures = zip(at_rate(frames, Fraction(FPS)), squares, strict=False)
+        faces = with_progress(starmap(face_square, pictures), count + PICTURES - 1)
         recent = list(islice(faces, PICTURES - 1))
         for first, end in pairwise([*range(0, count, AT_ONCE), count]):
             recent = [*recent[1 - PICTURES :], *islice(faces, end - first)]
             result.add(self._lips(recent), self._voice(moments, first, end, count))
-        return result.numbers()
+        missing = np.isnan(boxes[:, 0]).sum()
+        said = f"Lips and voice were compared for {(count + PICTURES - 1) / FPS:.1f} s"
+        return result.numbers(), said + (
+            f"; in {missing} of {len(boxes)} frames the face was not found, and its place taken from others."
+            if missing
+            else "."
+        )
 
     def _lips(self, faces: list[Tensor]) -> Tensor:
         return self.patcher.model.lips(torch.stack(faces).to(self.patcher.load_device)).cpu()
@@ -89,10 +99,6 @@ class LipSync:
         return F.pad(points, (0, 0, begin - first + SHIFTS, end + SHIFTS - stop))
 
 
-def _faces(frames: VideoFrames, boxes: ndarray) -> Iterator[Tensor]:
-    """What SyncNet sees of the face, 25 times a second."""
-    rate = Fraction(FPS)
-    shown = [int(i * frames.fps / rate) for i in range(int(len(boxes) * rate / frames.fps))]
-    squares = steady_boxes(boxes)[shown]
-    for picture, square in zip(at_rate(frames, rate), squares, strict=False):
-        yield face_square(picture, square)
+def _shown(frames: int, fps: Fraction) -> ndarray:
+    """(P,) the frames that are shown 25 times a second, as `at_rate` has them"""
+    return np.array([int(i * fps / FPS) for i in range(int(frames * FPS / fps))], int)

@@ -38,16 +38,20 @@ def audio_sound(audio: dict | None, seconds: float) -> Sound | None:
     return _sound(audio, seconds)
 
 
-def mono(sound: Sound, sample_rate: int) -> ndarray:
-    """(N,) all of it at that rate, its channels mixed."""
-    resampler, parts = AudioResampler("fltp", LAYOUTS[1], sample_rate), []
+def mono(sound: Sound, sample_rate: int, seconds: float) -> ndarray:
+    """(N,) int16 at that rate, as long or less; its channels mixed, as a file of 16 bits would have them."""
+    resampler, parts, left = AudioResampler("s16", LAYOUTS[1], sample_rate), [], seconds * sound.sample_rate
     for block in sound.blocks:
+        if left <= 0:
+            break
+        left -= block.shape[1]
         if block.size:
             frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block), "fltp", LAYOUTS[sound.channels])
             frame.sample_rate = sound.sample_rate
             parts += resampler.resample(frame)
     parts += resampler.resample(None) if parts else []
-    return np.concatenate([np.zeros(0, np.float32), *(part.to_ndarray()[0] for part in parts)])
+    samples = np.concatenate([np.zeros(0, np.int16), *(part.to_ndarray()[0] for part in parts)])
+    return samples[: round(seconds * sample_rate)]
 
 
 def _sound(audio: dict | None, seconds: float) -> Sound | None:
