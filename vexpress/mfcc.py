@@ -1,6 +1,6 @@
 """
-Mel-frequency cepstral coefficients as SyncNet knows them: HTK's, with the choices of python_speech_features, to which
-libraries that are better kept do not come close enough.
+Mel-frequency cepstral coefficients as SyncNet knows them, which are those of python_speech_features. The nearest that comes
+with ComfyUI, torchaudio's of Kaldi, lie as far from them as they themselves vary.
 """
 
 import numpy as np

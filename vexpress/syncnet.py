@@ -103,8 +103,6 @@ class Synchrony:
         self._windows += len(lips)
 
     def numbers(self) -> list[Number]:
-        if not self._windows:
-            return []
         distances = self._sum / self._windows
         least, shift = distances.min(0)
         return [
