@@ -9,6 +9,7 @@ import argparse
 import copy
 import csv
 import itertools
+import math
 import os
 import sys
 import time
@@ -34,7 +35,7 @@ CLOSE, LEFT, TOP = 64, 32, 40  # pixels of a picture of SIZE: most of the time, 
 PEOPLE, FILMED = 600, 48  # learnt from, and frames of each
 CLIPS, FRAMES = 8, 8
 STAGES = {1: (600, 4), 2: (600, FRAMES), 3: (200, FRAMES)}  # steps, frames; the first sees each frame alone
-ENDLESS = 10**6  # steps: a joint run ends by its budget
+COST = {1: 0.60, 2: 0.71, 3: 1.0}  # of a step: processor time, measured in turn in one process
 LEARNING_RATE = 1.5e-3
 GAP_TIMES = (900, 700, 400, 150)
 SEEDS = (1, 2, 3)
@@ -119,7 +120,7 @@ class Bench:
             networks, images, seconds = self._staged(row)
             self._write([*row, "both", images, round(seconds), *self.test(networks)])
         if row.training == "joint" and (left := {"images", "time"} - {written[4] for written in done}):
-            self._joint(row, left, *self._budget(row))
+            self._joint(row, left)
 
     def _staged(self, row: Row) -> tuple[object, int, float]:
         from ..vexpress.training.stages import begin
@@ -135,24 +136,22 @@ class Bench:
             networks.load_state_dict(trainer.averaged_weights())
         return networks, images, seconds
 
-    def _joint(self, row: Row, left: set[str], most_images: int, most_seconds: float) -> None:
-        """Everything at once on clips, measured after as many images and after as much time as a staged run had."""
+    def _joint(self, row: Row, left: set[str]) -> None:
+        """Everything at once on clips, measured after as many images and after as much time as a staged run has."""
         from ..vexpress.training.stages import begin
 
         networks = fresh_networks(row.seed)
         begin(networks, 1, 0)
-        trainer = self._trainer(row, networks, 3, ENDLESS, FRAMES)
+        equal = joint_steps()
+        trainer = self._trainer(row, networks, 3, max(equal.values()), FRAMES)
         seconds = 0.0
         with trainer.drawn:
-            while left:
-                seconds += timed(trainer.take_step)
-                images = trainer.step * CLIPS * FRAMES
-                reached = {"images": images >= most_images, "time": seconds >= most_seconds}
-                for name in [name for name in sorted(left) if reached[name]]:
-                    left.discard(name)
-                    weights = copy.deepcopy(networks)
-                    weights.load_state_dict(trainer.averaged_weights())
-                    self._write([*row, name, images, round(seconds), *self.test(weights)])
+            for name in sorted(left, key=equal.__getitem__):
+                while trainer.step < equal[name]:
+                    seconds += timed(trainer.take_step)
+                weights = copy.deepcopy(networks)
+                weights.load_state_dict(trainer.averaged_weights())
+                self._write([*row, name, trainer.step * CLIPS * FRAMES, round(seconds), *self.test(weights)])
 
     def _trainer(self, row: Row, networks, stage: int, steps: int, frames: int):
         from ..vexpress.training.config import TrainingConfig
@@ -179,11 +178,6 @@ class Bench:
         )
         return Trainer(networks, config, self.people)
 
-    def _budget(self, row: Row) -> tuple[int, float]:
-        """Of the staged run with the same settings."""
-        (staged,) = self._rows_of(row._replace(training="staged"))
-        return int(staged[5]), float(staged[6])
-
     def _rows_of(self, row: Row) -> list[list[str]]:
         with open(self.table, newline="", encoding="utf-8") as file:
             return [written for written in csv.reader(file) if written[: len(row)] == told(row)]
@@ -192,6 +186,13 @@ class Bench:
         with open(self.table, "a", newline="", encoding="utf-8") as file:
             csv.writer(file).writerow(told(row))
         print(*row, flush=True)
+
+
+def joint_steps() -> dict[str, int]:
+    """After how many steps of everything at once it had as many images, and as much time, as a staged run."""
+    images = sum(steps * frames for steps, frames in STAGES.values()) / FRAMES
+    seconds = sum(steps * COST[stage] for stage, (steps, _) in STAGES.items()) / COST[3]
+    return {"images": math.ceil(images), "time": math.ceil(seconds)}
 
 
 def film_people(folder: Path, hear: Callable, encode: Callable, made_with: str) -> None:

@@ -35,8 +35,9 @@ def test_joint_and_staged_runs_are_compared_after_equal_images_and_after_equal_t
         rows = list(csv.DictReader(file))
     assert [row["equal"] for row in rows[:1]] == ["both"] and len(rows) == 3
     assert {row["equal"] for row in rows[1:]} == {"images", "time"}
-    both, joint = int(rows[0]["images"]), {row["equal"]: row for row in rows[1:]}
-    assert both == 2 * (2 * 1 + 8 + 8) and both <= int(joint["images"]["images"]) < both + 16
+    both, joint = int(rows[0]["images"]), {row["equal"]: int(row["images"]) for row in rows[1:]}
+    assert both == 2 * (2 * 1 + 8 + 8) and both <= joint["images"] < both + 16
+    assert joint["time"] == 2 * 8 * 3  # steps of 0.6, 0.6, 0.71 and 1
     assert all(torch.tensor(float(row[key])).isfinite() for row in rows for key in ("gap", "mouth", "kps"))
 
     again = Bench(tmp_path / "talker", tmp_path)  # nothing is filmed, learnt or measured anew
