@@ -2,12 +2,13 @@ import pytest
 import torch
 from golden_weights import GOLDEN
 from pack.vexpress.training.objective import (
+    box_mask,
     draw_noise,
-    lip_mask,
     loss_per_clip,
     min_snr_weight,
     noised,
     velocity,
+    weighted,
 )
 from safetensors.torch import load_file
 
@@ -27,8 +28,7 @@ def test_training_targets_are_golden(what, function, targets):
 
 def test_the_loss_of_a_perfect_prediction_is_zero(targets):
     v = velocity(targets["x0"], targets["noise"], targets["t"])
-    no_lips = torch.zeros(2, 1, 3, 4, 5)
-    assert (loss_per_clip(v, targets["velocity"], targets["t"], no_lips, 1.0) < 1e-9).all()
+    assert (loss_per_clip(v, targets["velocity"], targets["t"], torch.ones(())) < 1e-9).all()
 
 
 def test_the_last_timestep_is_pure_noise():
@@ -47,13 +47,13 @@ def test_clean_clips_count_no_more_than_a_signal_to_noise_ratio_of_four():
     assert min_snr_weight(t)[3] == 1 and min_snr_weight(t)[0] < 0.01
 
 
-def test_the_loss_weighs_lips_and_is_a_mean_per_clip():
+def test_the_loss_weighs_places_and_is_a_mean_per_clip():
     t = torch.tensor([999, 999])
     target = torch.zeros(2, 1, 4, 2, 3)
     prediction = torch.tensor([1.0, 2.0])[:, None, None, None, None].expand_as(target)
     lips = torch.zeros(2, 1, 1, 2, 3)
     lips[..., 0, :] = 1  # half of the picture
-    loss = loss_per_clip(prediction, target, t, lips, 3.0)
+    loss = loss_per_clip(prediction, target, t, weighted(lips, 3.0))
     torch.testing.assert_close(loss, torch.tensor([1.0, 4.0]) * (1 + 3) / 2)
 
 
@@ -73,7 +73,7 @@ def test_noise_is_shifted_for_a_whole_clip():
     ],
 )
 def test_latents_that_touch_the_lip_box_are_lips(box, rows, columns):
-    mask = lip_mask(torch.tensor([[box]], dtype=torch.float32), height=5, width=6)
+    mask = box_mask(torch.tensor([[box]], dtype=torch.float32), height=5, width=6)
     expected = torch.zeros(1, 1, 1, 5, 6)
     for row in rows:
         expected[..., row, columns] = 1

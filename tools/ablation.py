@@ -297,13 +297,13 @@ class Test:
         return (sum(self._lip_loss(networks, wrong, t) for t in GAP_TIMES) / right).item() - 1
 
     def _lip_loss(self, networks, batch, timestep: int) -> Tensor:
-        from ..vexpress.training.objective import lip_mask, noised, velocity
+        from ..vexpress.training.objective import box_mask, noised, velocity
         from ..vexpress.training.step import predict
 
         latents, times = batch.latents, torch.full((TEST_CLIPS,), timestep)
         noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(timestep))
         said = predict(networks, noised(latents, noise, times), times, batch, everything(TEST_CLIPS))
-        lips = lip_mask(batch.lips, *latents.shape[-2:])
+        lips = box_mask(batch.lips, *latents.shape[-2:])
         return ((said - velocity(latents, noise, times)).square() * lips).mean()
 
     def _sampled(self, networks) -> Tensor:

@@ -10,7 +10,7 @@ from pack.vexpress.training.clips import Sample
 from pack.vexpress.training.dropout import Kept
 from pack.vexpress.training.networks import load_networks
 from pack.vexpress.training.objective import min_snr_weight
-from pack.vexpress.training.step import Chance, batch_loss, batched, predict
+from pack.vexpress.training.step import Chance, Weights, batch_loss, batched, predict
 from random_clips import CPU, draw_clip
 from safetensors.torch import load_file
 
@@ -70,8 +70,13 @@ def test_clips_of_a_batch_do_not_see_each_other(checkpoints):
 def test_the_loss_of_a_step_is_that_of_the_golden_targets(monkeypatch):
     golden = load_file(GOLDEN / "training" / "f_training_targets.safetensors")
     latents, off = golden["x0"], torch.zeros_like(golden["x0"])
-    off[..., 1, 2] = 2.0  # one latent of each channel, and a mouth that it is in, in the first clip only
-    lips = torch.tensor([[16.0, 8, 24, 16], [0, 0, 0, 0]])[:, None].expand(-1, latents.shape[1], -1)
+    off[..., 1, 2] = (
+        2.0  # one latent of each channel; in the first clip the mouth is there, in the second the eyes
+    )
+    frames = latents.shape[1]
+    lips = torch.tensor([[16.0, 8, 24, 16], [0, 0, 0, 0]])[:, None].expand(-1, frames, -1)
+    far, there = [[-90.0, -90], [-80, -90], [-85, -80]], [[19.0, 12], [21, 12], [20, 30]]
+    kps = torch.tensor([far, there])[:, None].expand(-1, frames, -1, -1)
     shown = []
 
     def predicted(networks, noisy, *_):
@@ -79,9 +84,9 @@ def test_the_loss_of_a_step_is_that_of_the_golden_targets(monkeypatch):
         return golden["velocity"] + off
 
     monkeypatch.setattr(step, "predict", predicted)
-    batch = Sample(latents, latents[:, 0], torch.zeros(0), torch.zeros(0), lips)
-    loss = batch_loss(None, batch, Chance(golden["noise"], golden["t"], None), lip_weight=3.0)
+    batch = Sample(latents, latents[:, 0], kps, torch.zeros(0), lips)
+    loss = batch_loss(None, batch, Chance(golden["noise"], golden["t"], None), Weights(lips=3.0, eyes=9.0))
     assert relative_error(shown[0], golden["noisy"]) < 1e-5
     snr = min_snr_weight(golden["t"])
     each = 4.0 / latents[0, 0, 0].numel()  # mean square of what is off
-    assert loss.item() == pytest.approx(((3 * each * snr[0] + each * snr[1]) / 2).item(), rel=1e-4)
+    assert loss.item() == pytest.approx(((3 * each * snr[0] + 9 * each * snr[1]) / 2).item(), rel=1e-4)

@@ -33,7 +33,8 @@ class TrainingConfig:
     drop_reference: float | None = None
     drop_kps: float | None = None
     drop_both: float | None = None
-    lip_weight: float = 3.0
+    lip_weight: float = 3.0  # of the loss around the mouth, over the rest of the picture
+    eye_weight: float = 1.0  # from brows to cheeks
     learning_rate: float = 1e-5
     warm_up: int = 1  # steps
     final_rate: float = 1.0  # share of learning_rate that is left at the last step, reached along a cosine
@@ -59,6 +60,7 @@ class TrainingConfig:
             "frames": (self.frames is None or self.frames > 0, "must be 1 or more"),
             "clips": (self.clips is None or self.clips > 0, "must be 1 or more"),
             "lip_weight": (self.lip_weight >= 0, "must be 0 or more"),
+            "eye_weight": (self.eye_weight >= 0, "must be 0 or more"),
             "learning_rate": (self.learning_rate > 0, "must be above 0"),
             "final_rate": (0 <= self.final_rate <= 1, "must be from 0 to 1"),
             "warm_up": (self.warm_up >= 0, "must be 0 or more"),

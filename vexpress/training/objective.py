@@ -47,9 +47,9 @@ def min_snr_weight(timesteps: Tensor) -> Tensor:
     return snr_plus_one.clamp(max=LARGEST_SNR) / snr_plus_one
 
 
-def lip_mask(boxes: Tensor, height: int, width: int) -> Tensor:
+def box_mask(boxes: Tensor, height: int, width: int) -> Tensor:
     """
-    boxes:         (…, 4) left, top, right, bottom in pixels; an empty one where there is no mouth
+    boxes:         (…, 4) left, top, right, bottom in pixels; an empty one where there is nothing
     height, width: of the latents
     returns:       (…, 1, h, w) 1 where a latent touches the box
     """
@@ -63,14 +63,17 @@ def lip_mask(boxes: Tensor, height: int, width: int) -> Tensor:
     return (rows[..., None, :, None] & columns[..., None, None, :]).float()
 
 
-def loss_per_clip(
-    prediction: Tensor, target: Tensor, timesteps: Tensor, lips: Tensor, lip_weight: float
-) -> Tensor:
+def weighted(mask: Tensor, weight: float) -> Tensor:
+    """The weight where the mask is 1, and 1 where it is 0."""
+    return 1 + (weight - 1) * mask
+
+
+def loss_per_clip(prediction: Tensor, target: Tensor, timesteps: Tensor, weights: Tensor) -> Tensor:
     """
     prediction, target: (B, F, C, h, w)
     timesteps:          (B,)
-    lips:               (B, F, 1, h, w) 1 around the mouth, 0 elsewhere
+    weights:            (B, F, 1, h, w) of the latents
     returns:            (B,)
     """
-    squares = (prediction.float() - target.float()).square() * (1 + (lip_weight - 1) * lips)
+    squares = (prediction.float() - target.float()).square() * weights
     return squares.flatten(1).mean(1) * min_snr_weight(timesteps)

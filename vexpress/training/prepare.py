@@ -19,7 +19,7 @@ from ..comfyui.video_sound import video_sound
 from ..comfyui.video_writer import Sound
 from ..crop import Placement, cut, kps_in_crop, place, points_in_crop
 from ..kps import Kps
-from .lips import lip_boxes
+from .boxes import lip_boxes
 from .lists import Clip
 from .pieces import Piece, pieces
 from .prepared import (

@@ -7,21 +7,30 @@ from torch import Tensor
 
 from ..draw import draw_kps
 from ..model.unet import AttentionWeights
+from .boxes import eye_boxes
 from .clips import Sample
 from .dropout import DropRates, Kept, draw_kept
 from .networks import Networks
 from .objective import (
     LATENT_CELL,
+    box_mask,
     draw_noise,
     draw_timesteps,
-    lip_mask,
     loss_per_clip,
     noised,
     velocity,
+    weighted,
 )
 
 BETWEEN_PROCESSES = 0x9E3779B9  # 2**32 in the golden ratio, so multiples lie apart in the 32 bits torch uses
 AS_TRAINED = AttentionWeights(1.0, 1.0)
+
+
+class Weights(NamedTuple):
+    """How much more the loss counts around mouth and eyes."""
+
+    lips: float
+    eyes: float
 
 
 class Chance(NamedTuple):
@@ -49,14 +58,15 @@ def batched(samples: list[Sample], device: torch.device) -> Sample:
     return Sample(*(torch.stack(part).to(device) for part in zip(*samples, strict=True)))
 
 
-def batch_loss(networks: Networks, batch: Sample, chance: Chance, lip_weight: float) -> Tensor:
+def batch_loss(networks: Networks, batch: Sample, chance: Chance, weights: Weights) -> Tensor:
     """batch: as `batched` gives it; returns one number"""
     latents = batch.latents
     noise, timesteps = chance.noise.to(latents), chance.timesteps.to(latents.device)
     prediction = predict(networks, noised(latents, noise, timesteps), timesteps, batch, chance.kept)
-    lips = lip_mask(batch.lips, *latents.shape[-2:])
     target = velocity(latents, noise, timesteps)
-    return loss_per_clip(prediction, target, timesteps, lips, lip_weight).mean()
+    lips, eyes = (box_mask(boxes, *latents.shape[-2:]) for boxes in (batch.lips, eye_boxes(batch.kps)))
+    places = weighted(lips, weights.lips) * weighted(eyes, weights.eyes)
+    return loss_per_clip(prediction, target, timesteps, places).mean()
 
 
 def predict(networks: Networks, noisy: Tensor, timesteps: Tensor, batch: Sample, kept: Kept) -> Tensor:

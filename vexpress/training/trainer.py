@@ -19,7 +19,7 @@ from .networks import Networks, load_networks, trained_stage
 from .saving import newest_checkpoint, restore, save_checkpoint
 from .stable_diffusion import first_parts
 from .stages import begin, trained_parameters
-from .step import Chance, batch_loss, batched, chance_of_step, draw_chance
+from .step import Chance, Weights, batch_loss, batched, chance_of_step, draw_chance
 
 BROKEN_IN_A_ROW = 100
 
@@ -32,9 +32,10 @@ class Loss(nn.Module):
         self.networks, self.config = networks, config
 
     def forward(self, batch: Sample, chance: Chance) -> Tensor:
+        weights = Weights(self.config.lip_weight, self.config.eye_weight)
         half = self.config.precision == "bfloat16"
         with torch.autocast(batch.latents.device.type, torch.bfloat16, enabled=half):
-            return batch_loss(self.networks, batch, chance, self.config.lip_weight)
+            return batch_loss(self.networks, batch, chance, weights)
 
 
 class Trainer:

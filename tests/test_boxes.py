@@ -1,8 +1,8 @@
-"""Boxes of lips, told from a face's few points."""
+"""Boxes of lips and eyes, told from a face's few points."""
 
 import pytest
 import torch
-from pack.vexpress.training.lips import lip_boxes
+from pack.vexpress.training.boxes import eye_boxes, lip_boxes
 from pack.vexpress.training.speech import babble
 from pack.vexpress.training.synthetic import clip
 
@@ -36,3 +36,9 @@ def test_guessed_boxes_cover_the_mouths_of_drawn_people():
         down = torch.minimum(bottom, box[:, 3]) - torch.maximum(top, box[:, 1])
         covered = across.clamp(min=0) * down.clamp(min=0) / ((right - left) * (bottom - top))
         assert covered.mean() > 0.9, seed
+
+
+def test_eyes_reach_from_brows_to_cheeks_as_far_as_they_lie_apart():
+    assert eye_boxes(FACE)[0].tolist() == [30, 26, 70, 52]
+    turned = torch.tensor([[[50.0, 40.0], [50.0, 60.0], [38.0, 50.0]]])
+    assert eye_boxes(turned)[0].tolist() == [30, 36, 70, 62]
