@@ -1,5 +1,6 @@
 """The tiny talker's one file, and the released files that are made of it."""
 
+import functools
 import lzma
 import re
 from pathlib import Path
@@ -63,9 +64,13 @@ def talker_weights() -> dict[str, dict[str, Tensor]]:
 
 def stored_weights(name: str) -> dict[str, Tensor]:
     """What the file holds of one network, in float32."""
-    stored = load(lzma.decompress(TALKER_FILE.read_bytes()))
     return {
         key.removeprefix(f"{name}."): weight.float()
-        for key, weight in stored.items()
+        for key, weight in _stored().items()
         if key.startswith(f"{name}.")
     }
+
+
+@functools.cache  # to unpack it takes a second
+def _stored() -> dict[str, Tensor]:
+    return load(lzma.decompress(TALKER_FILE.read_bytes()))
