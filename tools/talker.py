@@ -21,7 +21,17 @@ from . import model_shapes
 from .model_shapes import TALKER
 
 RECIPE = Path(__file__).resolve().parents[1] / "tiny_talker" / "recipe.json"
-STAGES = ("stage_1", "stage_2", "stage_3", "stage_3_again", "stage_3_lips", "stage_3_faces", "stage_3_calm")
+STAGES = (
+    "stage_1",
+    "stage_2",
+    "stage_3",
+    "stage_3_again",
+    "stage_3_lips",
+    "stage_3_faces",
+    "stage_3_calm",
+    "stage_3_eyes",
+    "stage_3_last",
+)
 ONCE_MORE = STAGES[-2:]  # what the shipped talker can be taught again
 STEPS = ("hearing", "autoencoder", "decoder", *STAGES, "file")
 SHIPPED = "shipped"  # folder of the shipped talker's networks
