@@ -38,6 +38,7 @@ ROOT = Path(__file__).resolve().parent
 TOOLS = ROOT / "tools"
 OLDEST_PYTHON = (3, 11, 4)  # the first with safe tar extraction
 TAIL_LINES = 15
+WORKERS = ("-n=logical", "--maxprocesses=4", "--dist=loadgroup")  # for the whole suite
 NO_NETWORK = ("NewConnectionError", "NameResolutionError", "name resolution", "Network is unreachable")
 
 
@@ -186,12 +187,13 @@ def run_tests(arguments: list[str]) -> int:
     commands = [
         ["ruff", "check", "."],
         ["ruff", "format", "--check", "."],
-        ["pytest", *selection, *(a for a in arguments if a != "--all")],
+        ["pytest", *([] if arguments else WORKERS), *selection, *(a for a in arguments if a != "--all")],
     ]
+    env = environ(comfyui) | {"OMP_NUM_THREADS": "1"}  # the workers use all cores
     codes = []
     for command, *rest in commands:
         print(f"== {command} {' '.join(rest)}".rstrip(), flush=True)
-        codes.append(subprocess.call([str(scripts / command), *rest], env=environ(comfyui), cwd=ROOT))
+        codes.append(subprocess.call([str(scripts / command), *rest], env=env, cwd=ROOT))
     return next((code for code in codes if code), 0)
 
 

@@ -39,11 +39,6 @@ def pytest_runtest_makereport(item, call):
     return report
 
 
-def pytest_terminal_summary(terminalreporter):
-    if any("test_browser.py" in report.nodeid for report in terminalreporter.getreports("passed")):
-        terminalreporter.write_line(f"Screenshots of the frontend: {screenshots}")
-
-
 @pytest.fixture(autouse=True)
 def no_gradients():
     """As ComfyUI runs its nodes."""
