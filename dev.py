@@ -38,7 +38,7 @@ ROOT = Path(__file__).resolve().parent
 TOOLS = ROOT / "tools"
 OLDEST_PYTHON = (3, 11, 4)  # the first with safe tar extraction
 TAIL_LINES = 15
-WORKERS = ("-n=logical", "--maxprocesses=4", "--dist=loadgroup")  # for the whole suite
+WORKERS = ("-n=logical", "--maxprocesses=4", "--dist=loadfile")  # for the whole suite
 NO_NETWORK = ("NewConnectionError", "NameResolutionError", "name resolution", "Network is unreachable")
 
 

@@ -1,9 +1,11 @@
 """Chromium with ComfyUI's real frontend, which a script in JavaScript drives."""
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 PLAYWRIGHT = "playwright-core@1.65.1"
@@ -30,9 +32,14 @@ def ensure_playwright(folder: Path) -> Path:
     if not npm:
         raise BrowserMissing("npm is not installed.")
     quiet = ["--silent", "--no-audit", "--no-fund"]
-    command = [npm, "install", *quiet, "--prefix", modules.parent, PLAYWRIGHT]
-    if subprocess.run(command, capture_output=True).returncode:
-        raise BrowserMissing(f"npm could not install {PLAYWRIGHT}.")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as made:
+        if subprocess.run(
+            [npm, "install", *quiet, "--prefix", made, PLAYWRIGHT], capture_output=True
+        ).returncode:
+            raise BrowserMissing(f"npm could not install {PLAYWRIGHT}.")
+        with contextlib.suppress(OSError):  # another process was sooner
+            os.replace(made, modules.parent)
     return modules
 
 

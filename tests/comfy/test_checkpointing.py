@@ -6,7 +6,7 @@ from pack.vexpress.training.checkpointing import compute_again
 from pack.vexpress.training.dropout import Kept
 from pack.vexpress.training.networks import load_networks
 from pack.vexpress.training.stages import trained_parameters
-from pack.vexpress.training.step import Chance, batch_loss, batched
+from pack.vexpress.training.step import Chance, Weights, batch_loss, batched
 from random_clips import CPU, SIZE, draw_clip
 
 
@@ -28,7 +28,9 @@ def gradients(networks) -> tuple[dict, int]:
     noise = torch.randn(2, 3, 4, SIZE, SIZE, generator=torch.Generator().manual_seed(2))
     withheld = Kept(*(torch.tensor(kept) for kept in ([True, False], [True, True], [False, True])))
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        loss = batch_loss(networks, clips, Chance(noise, torch.tensor([900, 600]), withheld), 3.0)
+        loss = batch_loss(
+            networks, clips, Chance(noise, torch.tensor([900, 600]), withheld), Weights(3.0, 2.0)
+        )
     loss.backward()
     return {name: weight.grad for name, weight in networks.named_parameters()}, kept
 
