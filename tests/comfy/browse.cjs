@@ -28,15 +28,10 @@ const steps = {
     await frontend.load(workflow(task.short_workflow));
     await frontend.fit();
     await page.getByTestId("queue-button").click();
-    await page.waitForFunction(() => [...document.querySelectorAll("video")].some((video) => video.readyState > 1));
+    const shown = await page.waitForFunction(savedVideo);
     await page.waitForTimeout(500); // the canvas makes room for it
     await picture(page, "video");
-    const video = await page.evaluate(() => {
-      const node = app.graph.nodes.find((node) => node.type === "SaveVideo");
-      const widget = node.widgets.find((widget) => widget.element?.querySelector("video"));
-      const { src, duration, videoWidth, videoHeight, error } = widget.element.querySelector("video");
-      return { src, duration, videoWidth, videoHeight, error };
-    });
+    const video = await shown.evaluate(({ src, duration, videoWidth, videoHeight, error }) => ({ src, duration, videoWidth, videoHeight, error }));
     return { ...(await graph(frontend)), video };
   },
 
@@ -89,6 +84,12 @@ const steps = {
     return { found, help: text };
   },
 };
+
+/** The video on Save Video, once it can be played. */
+function savedVideo() {
+  const { widgets } = app.graph.nodes.find((node) => node.type === "SaveVideo");
+  return widgets.map((widget) => widget.element?.querySelector?.("video")).find((video) => video?.readyState > 1);
+}
 
 async function picture(page, name) {
   await page.screenshot({ path: `${task.pictures}/${name}.png` });
