@@ -11,13 +11,14 @@ import pytest
 import torch
 from models import tiny_model, tiny_reference_net
 from pack.vexpress.comfyui.loader import UNUSED_BY_REFERENCE_NET
+from pack.vexpress.training import trainer
 from pack.vexpress.training.clips import BrokenClip
 from pack.vexpress.training.config import TrainingConfig
 from pack.vexpress.training.dropout import Kept
 from pack.vexpress.training.networks import load_networks, trained_stage
 from pack.vexpress.training.saving import STATE, newest_checkpoint
 from pack.vexpress.training.stages import begin
-from pack.vexpress.training.step import Chance, batched
+from pack.vexpress.training.step import Chance, Weights, batched
 from pack.vexpress.training.trainer import Trainer, train
 from random_clips import CPU, SIZE, changed, draw_clip, quiet, weights_of
 from safetensors.torch import load_file
@@ -58,6 +59,15 @@ def test_a_stage_learns_a_clip_by_heart(stage, frames, checkpoints, config):
     losses = [trainer.learn(batch, chance).loss for _ in range(6)]
     assert losses[-1] < 0.9 * losses[0]
     assert changed(before, networks) <= set(trainer.trained)
+
+
+def test_lips_and_eyes_count_as_the_config_says(config, monkeypatch):
+    seen = []
+    monkeypatch.setattr(trainer, "batch_loss", lambda networks, batch, chance, weights: seen.append(weights))
+    batch = batched([draw_clip(3, torch.Generator())], CPU)
+    trainer.Loss(torch.nn.Module(), replace(config, lip_weight=2.0, eye_weight=5.0))(batch, None)
+    trainer.Loss(torch.nn.Module(), config)(batch, None)
+    assert seen == [Weights(lips=2.0, eyes=5.0), Weights(lips=3.0, eyes=1.0)]
 
 
 def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(config):
