@@ -4,6 +4,7 @@ const fs = require("node:fs");
 const { Frontend } = require("frontend.cjs");
 
 const task = JSON.parse(fs.readFileSync(0, "utf8"));
+const CLASSIC = { "Comfy.VueNodes.Enabled": false, "Comfy.Execution.PreviewMethod": "default" }; // the server keeps settings
 const EMPTY = { version: 0.4, nodes: [], links: [], groups: [], config: {}, extra: {} };
 const workflow = (path) => JSON.parse(fs.readFileSync(path, "utf8"));
 
@@ -151,8 +152,8 @@ async function main() {
   let fresh = false; // starting takes seconds
   for (const [name, step] of Object.entries(steps)) {
     try {
-      if (name === "chinese") await frontend.start({ "Comfy.Locale": "zh" });
-      else if (!fresh) await frontend.start({ "Comfy.Locale": "en" });
+      if (name === "chinese") await frontend.start({ ...CLASSIC, "Comfy.Locale": "zh" });
+      else if (!fresh) await frontend.start({ ...CLASSIC, "Comfy.Locale": "en" });
       fresh = true;
       frontend.errors.length = 0;
       seen[name] = await step(frontend, frontend.page);
