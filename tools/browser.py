@@ -1,6 +1,5 @@
 """Chromium with ComfyUI's real frontend, which a script in JavaScript drives."""
 
-import contextlib
 import json
 import os
 import shutil
@@ -38,8 +37,11 @@ def ensure_playwright(folder: Path) -> Path:
             [npm, "install", *quiet, "--prefix", made, PLAYWRIGHT], capture_output=True
         ).returncode:
             raise BrowserMissing(f"npm could not install {PLAYWRIGHT}.")
-        with contextlib.suppress(OSError):  # another process was sooner
+        try:
             os.replace(made, modules.parent)
+        except OSError:
+            if not modules.exists():  # no other process was sooner
+                raise
     return modules
 
 

@@ -70,9 +70,7 @@ def test_clips_of_a_batch_do_not_see_each_other(checkpoints):
 def test_the_loss_of_a_step_is_that_of_the_golden_targets(monkeypatch):
     golden = load_file(GOLDEN / "training" / "f_training_targets.safetensors")
     latents, off = golden["x0"], torch.zeros_like(golden["x0"])
-    off[..., 1, 2] = (
-        2.0  # one latent of each channel; in the first clip the mouth is there, in the second the eyes
-    )
+    off[..., 1, 2] = 2.0  # where the first clip has its mouth, the second its eyes
     frames = latents.shape[1]
     lips = torch.tensor([[16.0, 8, 24, 16], [0, 0, 0, 0]])[:, None].expand(-1, frames, -1)
     far, there = [[-90.0, -90], [-80, -90], [-85, -80]], [[19.0, 12], [21, 12], [20, 30]]
