@@ -83,7 +83,7 @@ class Conditioning(io.ComfyNode):
                 weight_input(
                     "audio_weight",
                     AttentionWeights().audio,
-                    "Lips too weak: raise towards 3 and beyond. Mouth torn open or trembling: lower towards 1.",
+                    "Lips too weak: raise beyond 3. Mouth torn open or trembling: lower towards 1.",
                 ),
             ],
             outputs=[

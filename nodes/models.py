@@ -33,7 +33,7 @@ class Loader(io.ComfyNode):
                 file_input(
                     "motion_module",
                     "Choose motion_module, which keeps frames coherent over time, or 'in denoising_unet' if that "
-                    "file holds it, as files saved by training do.",
+                    "file holds it, as files of the original's training do.",
                     others=(IN_DENOISING_UNET,),
                 ),
                 file_input("reference_net", "Choose reference_net, which reads the portrait."),

@@ -176,7 +176,7 @@ def _announce(
 ) -> None:
     if not released:
         print(
-            "The released weights are not there (README: Models), so the tiny talker runs in their place: it knows "
+            "The released weights are not there (README: First video), so the tiny talker runs in their place: it knows "
             "drawn faces of 128 pixels, no photographs."
         )
     elif _device_flags():

@@ -37,7 +37,7 @@ RULER_PEOPLE, LIKENESS_FIRST = 5 << 26, 6 << 26  # people that nothing else meet
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="dev.py talker-score", description=__doc__)
+    parser = argparse.ArgumentParser(prog="dev.py talker_score", description=__doc__)
     parser.add_argument("folder", type=Path, help="where the ruler and the results are kept")
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--cfg", type=float, default=1.0)

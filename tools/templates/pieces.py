@@ -13,7 +13,8 @@ DRIVING = "v-express_driving.mp4"
 
 COPY_EXAMPLES = "The files chosen here lie in the pack's `example_inputs` folder: copy them into ComfyUI's `input` folder."
 IF_NOT_FOUND = (
-    "**If the face is not found** because it is small in the picture, set `detector_variant` to `full`. "
+    "**If the face is not found**, click *Show advanced inputs* on *Detect Face Landmarks* and lower `min_confidence`, "
+    "or crop the picture nearer to the face. "
     "**If there are several faces**, *V-Kps from Face Landmarks* says which one is taken."
 )
 CHOOSE_PORTRAIT = "1. Choose a **portrait**: any picture with a face that looks ahead."
