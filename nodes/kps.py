@@ -135,6 +135,6 @@ class DrawKps(io.ComfyNode):
     @classmethod
     def execute(cls, kps, background=None) -> io.NodeOutput:
         height, width = (kps.height, kps.width) if background is None else background.shape[1:3]
-        check_pictures(len(kps), width, height)
+        check_pictures(max(len(kps), 1 if background is None else len(background)), width, height)
         images = draw_over(kps, background)
         return io.NodeOutput(images, ui=ui.PreviewImage(images[:1], cls=cls))

@@ -59,14 +59,19 @@ def draw_over(kps: Kps, background: Tensor | None = None) -> Tensor:
     returns:    (F, H, W, 3) 0..1
     """
     if background is None:
-        return draw_kps(kps.points, kps.width, kps.height).float() / 255
+        background = torch.zeros(1, kps.height, kps.width, 3)
     background = rgb(background, "background")
     height, width = background.shape[1:3]
     frames = max(len(kps), len(background))
     if len(background) not in (1, frames):
         raise ValueError(f"{len(background)} background pictures do not fit {frames} frames of V-Kps.")
-    drawn = draw_kps(kps.scaled(width, height).expanded(frames).points, width, height).to(background.device)
-    return torch.where((drawn > 0).any(-1, keepdim=True), drawn.float() / 255, background.float())
+    images = background.float().expand(frames, -1, -1, -1).clone()
+    points = kps.scaled(width, height).expanded(frames).points
+    for image, frame in zip(images, points, strict=True):  # one at a time: the clip alone may fill the memory
+        drawn = draw_kps(frame[None], width, height)[0].to(image.device)
+        seen = (drawn > 0).any(-1)
+        image[seen] = drawn[seen].float() / 255
+    return images
 
 
 def _draw_frame(image: ndarray, points: ndarray) -> None:

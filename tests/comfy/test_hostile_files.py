@@ -20,6 +20,7 @@ import pytest
 import torch
 from comfy_api.latest import InputImpl
 from models import PARTS, tiny_model, tiny_reference_net
+from pack.nodes import kps as node_of_kps
 from pack.nodes.audio import AudioEncoderLoader
 from pack.nodes.kps import DrawKps, LoadKps, SaveKps
 from pack.tools.convert import convert
@@ -441,6 +442,13 @@ def test_a_track_that_claims_a_huge_picture_is_not_drawn(little_memory):
         DrawKps.execute(track)
 
 
+def test_as_many_pictures_as_backgrounds_are_asked_memory_for(monkeypatch):
+    asked = []
+    monkeypatch.setattr(node_of_kps, "check_pictures", lambda *wanted: asked.append(wanted))
+    DrawKps.execute(TRACK, torch.zeros(3, 64, 64, 3))
+    assert asked == [(3, 64, 64)]
+
+
 OUTSIDE = [
     *("/etc/passwd", "../secret.json", "a/../../secret.json", "link.json", "folder/secret.json"),
     *("../secret.json [input]", "../secret.json [output]", "/etc/passwd [temp]", "..\\secret.json"),
@@ -517,6 +525,20 @@ def test_no_prefix_leads_out_of_the_output_folder(prefix, comfy_folders):
     with pytest.raises(ValueError, match="filename_prefix"):
         SaveKps.execute(TRACK, prefix, "json")
     assert sorted(comfy_folders.rglob("*")) == before
+
+
+@pytest.mark.parametrize("prefix", ["v-kps/track/", "v-kps//track", "./track/", "track"])
+def test_no_prefix_makes_a_track_overwrite_another(prefix, comfy_folders):
+    for _ in range(3):
+        SaveKps.execute(TRACK, prefix, "json")
+    names = sorted(path.name for path in (comfy_folders / "output").rglob("*.json"))
+    assert names == [f"track_0000{number}_.json" for number in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("prefix", ["", ".", "v-kps/..", "./"])
+def test_a_prefix_that_names_no_file_is_refused(prefix, comfy_folders):
+    with pytest.raises(ValueError, match="filename_prefix is .*, which names no file"):
+        SaveKps.execute(TRACK, prefix, "json")
 
 
 @pytest.mark.parametrize("name", OUTSIDE)

@@ -9,7 +9,7 @@ import torch
 from ..estimate import in_bytes, video_bytes
 from .clip import Clip
 
-DRAWN = 15  # bytes for a pixel that is drawn: three of bytes, three of float32
+DRAWN = 12  # bytes for a pixel that is drawn: three of float32
 WIDTHS = (
     12  # a pass holds at least so many maps as wide as the UNet's first level, at the size of the latents
 )

@@ -104,8 +104,11 @@ def next_output(prefix: str, extension: str, width: int, height: int) -> tuple[P
     output = folder_paths.get_output_directory()
     if not folder_paths.is_within_directory(output, os.path.join(output, prefix)):
         raise ValueError(f"filename_prefix is {prefix!r}: it must stay in the output folder.")
+    named = os.path.normpath(prefix)  # ComfyUI finds no number behind a slash, and would begin anew
+    if named == os.curdir:
+        raise ValueError(f"filename_prefix is {prefix!r}, which names no file.")
     try:
-        folder, stem, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, output, width, height)
+        folder, stem, counter, subfolder, _ = folder_paths.get_save_image_path(named, output, width, height)
     except (OSError, ValueError) as error:
         raise ValueError(f"filename_prefix is {prefix!r}, which names no file: {error}") from error
     name = f"{stem}_{counter:05}_{extension}"
