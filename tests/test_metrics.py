@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from pack.vexpress.metrics import FaceSim, Flicker, Jerk, KpsDis, Likeness, PerFrame
+from pack.vexpress.metrics import FaceSim, Flicker, Jerk, KpsDis, Likeness, PerFrame, load_ssim
 
 EYES = 40.0
 FACE = np.array([[100.0, 100.0], [100.0 + EYES, 100.0], [120.0, 130.0]])
@@ -88,7 +88,7 @@ def test_what_moves_on_less_than_half_of_the_picture_is_no_flicker():
 
 
 def likeness(*pairs) -> dict[str, float]:
-    metric = Likeness()
+    metric = Likeness(load_ssim())
     for picture, real in pairs:
         metric.add(picture, real)
     return by_name(metric.numbers())
@@ -124,14 +124,14 @@ def test_face_sim_is_the_cosine_whatever_the_lengths():
 
 
 def test_a_metric_without_frames_says_nothing():
-    assert PerFrame().mean("anything") == [] == Likeness().numbers()
+    assert PerFrame().mean("anything") == [] == Likeness(load_ssim()).numbers()
 
 
 def test_frame_by_frame_is_the_same_as_all_at_once():
     rng = np.random.default_rng(5)
     target, found = rng.uniform(0, 64, (2, 17, 3, 2))
     clip, real = rng.integers(0, 256, (2, 17, 24, 40, 3), dtype=np.uint8)
-    kps_dis, jerk, flicker, likeness = KpsDis(), Jerk(), Flicker(), Likeness()
+    kps_dis, jerk, flicker, likeness = KpsDis(), Jerk(), Flicker(), Likeness(load_ssim())
     for t in range(17):
         kps_dis.add(target[t], found[t])
         jerk.add(found[t])

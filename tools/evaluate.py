@@ -4,10 +4,11 @@ evaluation.html, evaluation.png and evaluation.json into the folder; docs/evalua
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from .comfyui import import_comfyui
 
 if TYPE_CHECKING:
     from ..vexpress.comfyui.evaluate import Against
@@ -17,10 +18,7 @@ VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".avi")
 
 def main(arguments: list[str]) -> int:
     options = _options(arguments)
-    sys.path.insert(0, os.environ["COMFYUI_PATH"])
-    from comfy.cli_args import args
-
-    args.cpu = True
+    import_comfyui()
     try:
         run(options)
     except (OSError, ValueError) as error:
@@ -54,13 +52,14 @@ def run(options: argparse.Namespace) -> None:
     if options.models:
         import folder_paths
 
-        for folder in ("insightface", "syncnet"):
-            folder_paths.folder_names_and_paths[folder] = ([str(options.models / folder)], set())
+        folder_paths.models_dir = str(options.models)
     asked = _asked(options)
     with torch.inference_mode():
         judged = [(path, _judge(path, asked, options.min_score)) for path in videos]
     for path in write_sheet(options.folder, judged):
         print(path)
+    if all(isinstance(result, str) for _, result in judged):
+        raise ValueError(f"No video in {options.folder} could be judged: the sheet says why.")
 
 
 def find_videos(folder: Path, real: Path | None) -> list[Path]:
@@ -97,7 +96,7 @@ def _asked(options: argparse.Namespace) -> "Against":
     from comfy_api.latest import InputImpl
     from PIL import Image, ImageOps
 
-    from ..vexpress.comfyui.evaluate import Against
+    from ..vexpress.comfyui.evaluate import Against, check_portrait
     from ..vexpress.comfyui.video_frames import video_frames
     from ..vexpress.kps_files import load_kps
 
@@ -114,4 +113,5 @@ def _asked(options: argparse.Namespace) -> "Against":
         except OSError as error:
             raise ValueError(f"The portrait {options.portrait} cannot be read: {error}") from error
         portrait = torch.from_numpy(np.array(picture))[None] / 255
+        check_portrait(portrait, options.min_score)
     return Against(load_kps(options.kps), None, real, portrait)

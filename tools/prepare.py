@@ -4,11 +4,12 @@ used, and report.csv, which says what became of every one. Run again, it goes on
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 import torch
+
+from .comfyui import import_comfyui
 
 WEIGHTS = (".safetensors", ".bin", ".pth", ".pt")
 MIN_SCORE = 0.5  # of what is taken for a face
@@ -16,11 +17,7 @@ MIN_SCORE = 0.5  # of what is taken for a face
 
 def main(arguments: list[str]) -> int:
     options = _options(arguments)
-    sys.path.insert(0, os.environ["COMFYUI_PATH"])
-    from comfy.cli_args import args
-
-    args.cpu = not torch.cuda.is_available()
-    args.use_pytorch_cross_attention = True
+    import_comfyui(cpu=not torch.cuda.is_available())
     try:
         run(options)
     except (OSError, ValueError, ModuleNotFoundError) as error:
@@ -88,7 +85,7 @@ def load_models(models: Path, vae_file: Path, ears_file: Path, detects: bool):
     from ..vexpress.comfyui.face_detector import load_detector
     from ..vexpress.training.prepare import Models
 
-    folder_paths.folder_names_and_paths["insightface"] = ([str(models / "insightface")], set())
+    folder_paths.models_dir = str(models)
     ears = load_audio_encoder(str(ears_file))
     return Models(
         load_detector(MIN_SCORE) if detects else None,

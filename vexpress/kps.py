@@ -11,6 +11,7 @@ MOST_FRAMES = 1_000_000  # nine hours
 LARGEST_SIDE = 1 << 16  # pixels
 FARTHEST = 1e6  # pixels from the picture's corner
 FASTEST = 1000  # frames per second
+CROP = "cut the face out with V-Express Crop Face (VExpressCropFace) first"
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,9 +59,9 @@ class Kps:
         size = torch.tensor([self.width, self.height])
         return ((self.points < 0) | (self.points >= size)).flatten(1).any(1)
 
-    def scaled(self, width: int, height: int) -> "Kps":
-        """The same face in a picture of another size but the same shape."""
-        check_same_aspect("V-Kps", (self.width, self.height), (width, height))
+    def scaled(self, width: int, height: int, what: str = "V-Kps", remedy: str = CROP) -> "Kps":
+        """The same face in a picture of another size but the same shape; else what and remedy are told."""
+        check_same_aspect(what, (self.width, self.height), (width, height), remedy)
         scale = torch.tensor([width / self.width, height / self.height])
         return replace(self, points=self.points * scale, width=width, height=height)
 
@@ -89,11 +90,11 @@ class Kps:
         return replace(self, points=torch.lerp(self.points[before], self.points[after], weight), fps=fps)
 
 
-def check_same_aspect(what: str, size: tuple[int, int], target: tuple[int, int]) -> None:
+def check_same_aspect(what: str, size: tuple[int, int], target: tuple[int, int], remedy: str = CROP) -> None:
     """Refuses to squash a face; sizes are (width, height)."""
     (width, height), (target_width, target_height) = size, target
     if abs(width * target_height / (height * target_width) - 1) > ASPECT_TOLERANCE:
         raise ValueError(
             f"{what} of {width}x{height} pixels cannot become {target_width}x{target_height}: the aspect ratios differ by "
-            "more than 1 %, so cut the face out with V-Express Crop Face (VExpressCropFace) first."
+            f"more than 1 %, so {remedy}."
         )

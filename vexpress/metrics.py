@@ -5,11 +5,13 @@ Pictures come one by one and none is kept but the one before; what stays of a cl
 """
 
 from array import array
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy import ndarray
+from torch import Tensor
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # of R, G, B: ITU-R BT.601
 WHITE = 255.0
@@ -122,27 +124,35 @@ class Flicker:
         self._before = luma
 
 
+def load_ssim() -> Callable[[Tensor, Tensor], float]:
+    """Of luma in 0..255, (1, 1, H, W) both."""
+    try:
+        from kornia.metrics import ssim  # ComfyUI calls it not essential, so nothing else may need it
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "SSIM needs the package kornia: run `pip install kornia` in ComfyUI's Python."
+        ) from error
+    return lambda a, b: ssim(a, b, SSIM_WINDOW, max_val=WHITE, padding="valid").mean().item()
+
+
 class Likeness:
     """
     PSNR, 10 log10(255² / MSE) in dB with the MSE over R, G, B and all frames; and SSIM of luma in -1..1, with the window
     and constants of Wang et al. 2004, averaged over pixels and frames.
     """
 
-    def __init__(self):
+    def __init__(self, ssim: Callable[[Tensor, Tensor], float] | None):
+        self._ssim = ssim
         self.ssim, self.error = PerFrame(), PerFrame()
 
     def add(self, picture: ndarray, real: ndarray) -> None:
         """(H, W, 3) RGB uint8, both"""
-        try:
-            from kornia.metrics import ssim  # ComfyUI calls it not essential, so nothing else may need it
-        except ModuleNotFoundError as error:
-            raise ModuleNotFoundError(
-                "SSIM needs the package kornia: run `pip install kornia` in ComfyUI's Python."
-            ) from error
         error = picture.astype(np.float32) - real
         self.error.append(np.square(error).mean())
-        pair = [torch.from_numpy(image @ LUMA)[None, None] for image in (picture, real)]
-        self.ssim.append(ssim(*pair, SSIM_WINDOW, max_val=WHITE, padding="valid").mean().item())
+        if self._ssim:
+            self.ssim.append(
+                self._ssim(*(torch.from_numpy(image @ LUMA)[None, None] for image in (picture, real)))
+            )
 
     def numbers(self) -> list[Number]:
         if not len(self.error.known):

@@ -1,5 +1,6 @@
 """What ComfyUI's IMAGE may hold, and what this pack takes of it."""
 
+from numpy import ndarray
 from torch import Tensor
 
 
@@ -20,3 +21,8 @@ def rgb(images: Tensor, what: str) -> Tensor:
                 "sd-vae-ft-mse, or start ComfyUI with --fp32-vae."
             )
     return images[..., :3] if images.shape[-1] >= 3 else images[..., :1].expand(-1, -1, -1, 3)
+
+
+def as_bytes(image: Tensor) -> ndarray:
+    """(H, W, 3) 0..1, as uint8"""
+    return (image.float() * 255).round().clamp(0, 255).byte().cpu().numpy()

@@ -1,10 +1,12 @@
 """Judging videos, with a detector that knows toy faces and a recogniser that knows toy people."""
 
 import json
+import sys
 from dataclasses import replace
 from fractions import Fraction
 
 import av
+import folder_paths
 import numpy as np
 import pytest
 import torch
@@ -15,6 +17,7 @@ from pack.tools.evaluate import _options, run
 from pack.tools.server import ROOT, ComfyError
 from pack.vexpress.comfyui.folders import face_detector_files, face_recognizer_files
 from pack.vexpress.kps import Kps
+from PIL import Image
 from test_server import node
 from toy_arcface import write_recognizer
 from toy_scrfd import draw_faces, face_points, write_detector
@@ -111,14 +114,44 @@ def test_without_any_detector_the_rest_is_measured_and_the_reason_said():
     assert "Not computed: KpsDis, missed faces, jerk. There is no face detector yet" in report
 
 
+def test_jerk_is_compared_with_the_real_clips_only_if_one_detector_found_both(insightface):
+    asked = {"portrait": pictures(face_points(200, 200, 1.5)), "real": video(pictures(*FACES))}
+    numbers, *_ = judge(video(pictures(*FACES)), track(*FACES), **asked)
+    assert numbers["jerk of the real clip"] == numbers["jerk"]
+    numbers, *_ = judge(video(pictures(*FACES)), track(*FACES), found_kps=track(*FACES), **asked)
+    assert "jerk" in numbers and "FaceSim of the real clip" in numbers
+    assert "jerk of the real clip" not in numbers
+
+
+def test_without_kornia_all_but_ssim_is_measured(monkeypatch):
+    monkeypatch.setitem(sys.modules, "kornia.metrics", None)
+    numbers, report, _ = judge(
+        video(pictures(*FACES)), track(*FACES), real=video(pictures(*FACES[:4], *FACES[:2]))
+    )
+    assert "Not computed: SSIM. SSIM needs the package kornia" in report
+    assert "SSIM" not in numbers and 0 < numbers["PSNR"] < 60 and "ends before" not in report
+
+
+@pytest.mark.parametrize("name", ["kps", "found_kps"])
+def test_kps_of_another_picture_are_named_and_the_way_out_can_be_gone(name):
+    asked = {"kps": track(*FACES), "found_kps": track(*FACES)}
+    asked[name] = replace(asked[name], height=300)
+    with pytest.raises(
+        ValueError, match=f"^{name} of 512x300 pixels cannot .*, so take them from this very pic"
+    ):
+        judge(video(pictures(*FACES)), **asked)
+
+
 def test_what_compares_sets_of_videos_is_named():
     _, report, _ = judge(video(pictures(*FACES)), track(*FACES))
     assert "FID and FVD compare sets of videos" in report
 
 
 def test_found_kps_of_another_length_are_refused():
-    with pytest.raises(ValueError, match="found_kps has 5 frames, the video 6"):
+    with pytest.raises(ValueError, match="found_kps has 5 frames, the video more"):
         judge(video(pictures(*FACES)), track(*FACES), found_kps=track(*FACES[:5]))
+    with pytest.raises(ValueError, match="found_kps has 6 frames, the video 5"):
+        judge(video(pictures(*FACES[:5])), track(*FACES), found_kps=track(*FACES))
 
 
 def test_a_real_clip_is_compared_picture_by_picture():
@@ -270,6 +303,37 @@ def test_what_all_videos_are_compared_with_is_checked_first(tmp_path, option, sa
         with pytest.raises(ValueError, match=said):
             run(_options([*asked, option, str(tmp_path / name)]))
     assert "whole.mp4 …" not in capsys.readouterr().out
+
+
+def folder_and_portrait(folder, *faces) -> list[str]:
+    """Arguments of dev.py evaluate for a folder with one video."""
+    example = ROOT / "example_inputs"
+    (folder / "whole.mp4").write_bytes((example / "v-express_driving.mp4").read_bytes())
+    Image.fromarray(draw_faces(SIZE, SIZE, *faces)).save(folder / "portrait.png")
+    asked = [str(folder), "--kps", str(example / "v-express_driving_kps.json")]
+    return [*asked, "--portrait", str(folder / "portrait.png")]
+
+
+def test_a_portrait_without_a_face_is_said_before_any_video_is_judged(insightface, tmp_path, capsys):
+    with pytest.raises(ValueError, match="portrait shows no face"):
+        run(_options(folder_and_portrait(tmp_path)))
+    assert "whole.mp4 …" not in capsys.readouterr().out
+
+
+def test_models_are_looked_for_in_the_folder_that_was_named(insightface, tmp_path, monkeypatch):
+    monkeypatch.setattr(folder_paths, "models_dir", folder_paths.models_dir)
+    asked = folder_and_portrait(tmp_path, FACES[0])
+    run(_options([*asked, "--models", str(tmp_path / "mine")]))
+    notes = json.loads((tmp_path / "evaluation.json").read_text("utf-8"))["whole.mp4"]["notes"]
+    assert any("no face detector yet: unzip" in note and str(tmp_path / "mine") in note for note in notes)
+
+
+def test_a_folder_in_which_no_video_can_be_judged_is_a_failure(tmp_path):
+    (tmp_path / "damaged.mp4").write_bytes(b"nothing")
+    target = ROOT / "example_inputs" / "v-express_driving_kps.json"
+    with pytest.raises(ValueError, match="No video in .* could be judged: the sheet says why"):
+        run(_options([str(tmp_path), "--kps", str(target)]))
+    assert (tmp_path / "evaluation.html").exists()
 
 
 def test_a_folder_without_videos_is_said(tmp_path):

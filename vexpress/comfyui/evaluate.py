@@ -13,7 +13,8 @@ from torch import Tensor
 from ..chart import OUTSIDE, Curve, Mark, clip_headline, draw_curves
 from ..detection import Face, FaceChooser, Picture, Selection
 from ..kps import Kps, check_same_aspect
-from ..metrics import FaceSim, Flicker, Jerk, KpsDis, Likeness, Number, PerFrame
+from ..metrics import FaceSim, Flicker, Jerk, KpsDis, Likeness, Number, PerFrame, load_ssim
+from ..pictures import as_bytes, rgb
 from .face_detector import load_detector
 from .face_recognizer import load_recognizer
 from .lip_sync import LipSync
@@ -24,6 +25,8 @@ from .video_writer import Sound
 SAME_RATE = 2e-3  # 29.97 and 30000/1001 are the same frame rate; 24 and 23.976 nearly
 SYNCNET = "SyncNet LSE-D and LSE-C"
 NO_BOX = [np.nan] * 4
+SAME_VIDEO = "detect them in this very video"
+SAME_PICTURE = "take them from this very picture, or judge the square video that is not pasted back"
 SETS = "FID and FVD compare sets of videos, not one: `python dev.py evaluate_sets` in a clone of this pack."
 
 
@@ -63,7 +66,7 @@ def evaluate(video: Input.Video, against: Against, selection: Selection, min_sco
     frames, notes = video_frames(video), []
     still = Image.fromarray(next(iter(frames)))
     target = _target(against.kps, frames)
-    found = against.found and against.found.scaled(frames.width, frames.height)
+    found = against.found and against.found.scaled(frames.width, frames.height, "found_kps", SAME_PICTURE)
     sound, absent = video_sound(video), []
     lip_sync = _unless_missing(LipSync, what=SYNCNET, notes=absent) if sound else None
     if sound is None:
@@ -74,12 +77,15 @@ def evaluate(video: Input.Video, against: Against, selection: Selection, min_sco
         *([] if lip_sync is None else [SYNCNET]),
     ]
     made, imitated = _watchers(frames, against, selection, min_score, needs_faces, notes)
-    kps_dis, asked_jerk, likeness = KpsDis(), Jerk(), Likeness()
+    ssim = against.real and _unless_missing(load_ssim, what="SSIM", notes=absent)
+    kps_dis, asked_jerk, likeness = KpsDis(), Jerk(), Likeness(ssim)
     real_frames = None if against.real is None else video_frames(against.real)
     in_step = real_frames is None or abs(real_frames.fps / frames.fps - 1) < SAME_RATE
     real = _real_pictures(real_frames, frames)
     count = 0
     for picture in with_progress(frames, frames.count):
+        if found and count == len(found):
+            raise ValueError(f"found_kps has {count} frames, the video more: {SAME_VIDEO}.")
         points = made.add(picture, found and _points(found, count))
         if made.finds or found:
             kps_dis.add(_points(target, count), points)
@@ -89,11 +95,9 @@ def evaluate(video: Input.Video, against: Against, selection: Selection, min_sco
             likeness.add(picture, real_picture)
         count += 1
     if found and len(found) != count:
-        raise ValueError(
-            f"found_kps has {len(found)} frames, the video {count}: detect them in this very video."
-        )
+        raise ValueError(f"found_kps has {len(found)} frames, the video {count}: {SAME_VIDEO}.")
     notes += _kps_notes(target, count, found.detector if found else made.finds and "insightface")
-    if against.real is not None and (compared := len(likeness.ssim.values)) < count:
+    if against.real is not None and (compared := len(likeness.error.values)) < count:
         notes.append(
             f"The real clip ends before the video: {compared} of {count} frames were compared with it."
         )
@@ -107,7 +111,11 @@ def evaluate(video: Input.Video, against: Against, selection: Selection, min_sco
         *([] if found else kps_dis.missed.mean("missed faces", "%", 1)),
         *made.jerk.pixels.mean("jerk", "px/frame/frame"),
         *asked_jerk.pixels.mean("jerk asked for", "px/frame/frame"),
-        *(imitated.jerk.pixels.mean("jerk of the real clip", "px/frame/frame") if in_step else []),
+        *(
+            []
+            if found or not in_step
+            else imitated.jerk.pixels.mean("jerk of the real clip", "px/frame/frame")
+        ),
         *made.flicker.levels.mean("flicker", "of 255"),
         *(imitated.flicker.levels.mean("flicker of the real clip", "of 255") if in_step else []),
         *likeness.numbers(),
@@ -117,6 +125,12 @@ def evaluate(video: Input.Video, against: Against, selection: Selection, min_sco
     ]
     chart = _chart(frames, count, kps_dis, made, likeness, notes)
     return Evaluation(numbers, [*notes, *absent, SETS], chart, still)
+
+
+def check_portrait(portrait: Tensor, min_score: float) -> None:
+    """Raise what `evaluate` would, if the files are there that it is looked at with; before many videos are judged."""
+    if (detect := _unless_missing(load_detector, min_score, what="FaceSim", notes=[])) is not None:
+        _portrait_face(portrait, detect)
 
 
 class Watcher:
@@ -166,7 +180,7 @@ def _watchers(
         portrait = person(*_portrait_face(against.portrait, detect))
     choosers = [detect and _follower(detect, FaceChooser(selection, picture)) for _ in range(2)]
     if against.found and not person:
-        choosers[1] = None  # so that no number of the real clip is of another detector than the video's
+        choosers[1] = None  # nothing would be made of the real clip's faces
     return [Watcher(faces, person, portrait) for faces in choosers]
 
 
@@ -186,7 +200,7 @@ def _portrait_face(portrait: Tensor, detect: Callable) -> tuple[ndarray, Face]:
     """portrait: (1, H, W, C) 0..1; returned as (H, W, 3) RGB uint8 with its largest face"""
     if len(portrait) != 1:
         raise ValueError(f"portrait holds {len(portrait)} pictures, and one is compared.")
-    picture = (portrait[0, ..., :3].float() * 255).round().clamp(0, 255).byte().cpu().numpy()
+    picture = as_bytes(rgb(portrait, "portrait")[0])
     face = FaceChooser(Selection(), Picture(*picture.shape[1::-1]))(detect(picture))
     if face is None:
         raise ValueError("portrait shows no face.")
@@ -195,7 +209,7 @@ def _portrait_face(portrait: Tensor, detect: Callable) -> tuple[ndarray, Face]:
 
 def _target(kps: Kps, frames: VideoFrames) -> Kps:
     """At the video's size and rate; one frame stands for any length."""
-    kps = kps.scaled(frames.width, frames.height)
+    kps = kps.scaled(frames.width, frames.height, "kps", SAME_PICTURE)
     return kps if len(kps) == 1 else kps.resampled(_asked_frames(kps, frames), float(frames.fps))
 
 
@@ -214,9 +228,10 @@ def _real_pictures(real: VideoFrames | None, frames: VideoFrames) -> Iterator[nd
     """What the real clip shows when the video shows each of its pictures, at the video's size."""
     if real is None:
         return
-    check_same_aspect("real", (real.width, real.height), (frames.width, frames.height))
+    size = frames.width, frames.height
+    check_same_aspect("real", (real.width, real.height), size, "cut both to the same part of the picture")
     for picture in at_rate(real, frames.fps):
-        yield np.array(Image.fromarray(picture).resize((frames.width, frames.height)))
+        yield np.array(Image.fromarray(picture).resize(size))
 
 
 def _kps_notes(target: Kps, count: int, detector: str | None) -> Iterator[str]:

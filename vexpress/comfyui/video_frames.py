@@ -16,7 +16,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from comfy_api.latest import Input
 from numpy import ndarray
 
-from ..pictures import rgb
+from ..pictures import as_bytes, rgb
 from .tell import Countdown
 
 Frame = TypeVar("Frame")
@@ -114,7 +114,7 @@ def with_progress(frames: Iterable[Frame], count: int) -> Iterator[Frame]:
 
 def _seconds(video: Input.Video, fps: Fraction) -> float:
     """What the pictures last by the header; the sound may go on for longer."""
-    if _has_no_file(video):
+    if has_no_file(video):
         return video.get_duration()
     with opened(video) as container:
         stream = container.streams.video[0]
@@ -136,16 +136,16 @@ def _file_size(video: Input.Video) -> int:
 
 
 def _pictures(video: Input.Video) -> Iterator[ndarray]:
-    return _pictures_of_images(video) if _has_no_file(video) else _pictures_of_file(video)
+    return _pictures_of_images(video) if has_no_file(video) else _pictures_of_file(video)
 
 
-def _has_no_file(video: Input.Video) -> bool:
+def has_no_file(video: Input.Video) -> bool:
     return type(video).get_stream_source is Input.Video.get_stream_source  # this would write one
 
 
 def _pictures_of_images(video: Input.Video) -> Iterator[ndarray]:
     for image in rgb(video.get_components().images, "images"):
-        yield (image.float() * 255).round().clamp(0, 255).byte().cpu().numpy()
+        yield as_bytes(image)
 
 
 def _pictures_of_file(video: Input.Video) -> Iterator[ndarray]:

@@ -11,7 +11,7 @@ from numpy import ndarray
 
 from ..audio import check_voice
 from ..video import AAC_RATES, sound_track
-from .video_frames import opened
+from .video_frames import has_no_file, opened
 from .video_writer import LAYOUTS, Sound
 
 SILENT_AT_ONCE = 1 << 16  # samples
@@ -19,7 +19,7 @@ SILENT_AT_ONCE = 1 << 16  # samples
 
 def video_sound(video: Input.Video) -> Sound | None:
     """From the video's first picture on; None if it is silent."""
-    if type(video).get_stream_source is Input.Video.get_stream_source:  # no file: this would write one
+    if has_no_file(video):
         components = video.get_components()
         return _sound(components.audio, float(len(components.images) / components.frame_rate))
     with opened(video) as container:

@@ -14,6 +14,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from numpy import ndarray
 from torch import Tensor
 
+from ..pictures import as_bytes
 from ..video import pad_to_even
 from .disk import replace, said_in_a_sentence
 
@@ -58,7 +59,7 @@ class VideoWriter:
 
     def write(self, image: Tensor) -> None:
         """image: (H, W, 3) in 0..1; an odd size gets its last row or column twice"""
-        picture = (pad_to_even(image[None])[0] * 255).round().clamp(0, 255).byte().cpu().numpy()
+        picture = as_bytes(pad_to_even(image[None])[0])
         if self._size is None:
             self._size = picture.shape
             self._add_streams()
