@@ -27,14 +27,23 @@ def sound_fps_input() -> io.Float.Input:
     return video_fps_input("Connect fps of V-Express Encode Audio; at another rate the lips drift.")
 
 
-def seed_input() -> io.Int.Input:
+def seed_input(tooltip: str = "Set another seed for another take of the same clip.") -> io.Int.Input:
     return io.Int.Input(
         "seed",
         default=42,
         min=0,
         max=0xFFFFFFFFFFFFFFFF,
         control_after_generate=io.ControlAfterGenerate.fixed,  # a render that broke off goes on with the same seed only
-        tooltip="Set another seed for another take of the same clip.",
+        tooltip=tooltip,
+    )
+
+
+def deflicker_input() -> io.Boolean.Input:
+    return io.Boolean.Input(
+        "deflicker",
+        default=False,
+        tooltip="Turn on to calm flickering with a 3x3x3 median over time and space, as the original V-Express always "
+        "does. It also softens fine detail.",
     )
 
 

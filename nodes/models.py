@@ -15,7 +15,9 @@ def file_input(part: str, tooltip: str, others: tuple[str, ...] = ()) -> io.Comb
     """A COMBO over models/vexpress that starts at the file named like the part."""
     files = folders.model_files()
     named = [file for file in files if part in file]
-    return io.Combo.Input(part, options=[*files, *others], default=(named or [None])[0], tooltip=tooltip)
+    return io.Combo.Input(
+        part, options=[*files, *others], default=(named or [*others, None])[0], tooltip=tooltip
+    )
 
 
 class Loader(io.ComfyNode):

@@ -9,7 +9,7 @@ from ..vexpress.idle import idle
 from ..vexpress.pose import Motion
 from ..vexpress.retarget import RetargetStrategy, bias, retarget
 from ..vexpress.timing import SMOOTHING, ContinueBy, Timing
-from .inputs import frames_input, track_fps_input
+from .inputs import frames_input, seed_input, track_fps_input
 from .sockets import Kps
 
 
@@ -147,7 +147,8 @@ class RetargetKps(io.ComfyNode):
             ContinueBy(continue_by),
             smoothing,
         )
-        return io.NodeOutput(kps, ui=kps_chart(kps, cls, *bias(reference, driving)))
+        used = None if strategy == RetargetStrategy.FIX_FACE else driving
+        return io.NodeOutput(kps, ui=kps_chart(kps, cls, *bias(reference, used)))
 
 
 class IdleMotion(io.ComfyNode):
@@ -178,14 +179,7 @@ class IdleMotion(io.ComfyNode):
                     tooltip="Lower it if the head leaves the picture or seems restless, raise it for a livelier "
                     "one: 1 is what people do while talking, 2 the most that the model was made for, 0 stillness.",
                 ),
-                io.Int.Input(
-                    "seed",
-                    default=42,
-                    min=0,
-                    max=0xFFFFFFFFFFFFFFFF,
-                    control_after_generate=io.ControlAfterGenerate.fixed,
-                    tooltip="Set another seed for another movement.",
-                ),
+                seed_input("Set another seed for another movement."),
             ],
             outputs=[
                 Kps.Output(

@@ -9,6 +9,7 @@ from .inputs import (
     cfg_input,
     clip_inputs,
     crf_input,
+    deflicker_input,
     seed_input,
     sound_fps_input,
     steps_input,
@@ -36,12 +37,7 @@ class Render(io.ComfyNode):
                 seed_input(),
                 steps_input(),
                 cfg_input(),
-                io.Boolean.Input(
-                    "deflicker",
-                    default=False,
-                    tooltip="Turn on to calm flickering with a 3x3x3 median, as the original always does. It also "
-                    "softens fine detail.",
-                ),
+                deflicker_input(),
                 crf_input(),
             ],
             outputs=[

@@ -3,7 +3,7 @@
 from comfy_api.latest import InputImpl, Types, io
 
 from ..vexpress.comfyui.assemble import assemble
-from .inputs import sound_fps_input
+from .inputs import deflicker_input, sound_fps_input
 
 
 class AssembleVideo(io.ComfyNode):
@@ -27,12 +27,7 @@ class AssembleVideo(io.ComfyNode):
                     "shorter, the video goes on without sound.",
                 ),
                 sound_fps_input(),
-                io.Boolean.Input(
-                    "deflicker",
-                    default=False,
-                    tooltip="Turn on to calm flickering with a 3x3x3 median over time and space, as the "
-                    "original V-Express always does. It also softens fine detail.",
-                ),
+                deflicker_input(),
             ],
             outputs=[io.Video.Output(display_name="video", tooltip="Pictures and voice: for Save Video.")],
         )

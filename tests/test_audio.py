@@ -165,6 +165,11 @@ def test_one_frame_of_half_precision_features():
             16000,
             r"samples as large as 1e\+30; they must lie between -1 and 1",
         ),
+        (
+            torch.full((1, 1, 16000), 20000),
+            16000,
+            r"samples as large as 2e\+04; they must lie between -1 and 1",
+        ),
         (torch.zeros(2, 16000), 16000, r"shape \(2, 16000\), not \(1, channels, samples\)"),
         (torch.zeros(1, 1, 16000), 1, "sample rate of 1 Hz; 1000 to 1000000 Hz are heard"),
     ],

@@ -10,7 +10,6 @@ import copy
 import csv
 import itertools
 import math
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -23,6 +22,7 @@ from torch import Tensor
 
 from ..vexpress.tiny import rule_built_weights
 from . import ablation_table, model_shapes
+from .comfyui import import_comfyui
 from .model_shapes import TALKER
 from .talker import DECODER, digest, ears, encoder, load_autoencoder, require_espeak
 from .talker_score import SIZE, Seen, taught_measures
@@ -77,10 +77,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="leave the others to another run")
     options = parser.parse_args(arguments)
     require_espeak()
-    sys.path.insert(0, os.environ["COMFYUI_PATH"])
-    from comfy.cli_args import args
-
-    args.cpu = args.use_pytorch_cross_attention = True
+    import_comfyui()
     torch.set_num_threads(1)
     options.folder.mkdir(parents=True, exist_ok=True)
     bench = Bench(options.talker, options.folder)

@@ -9,7 +9,6 @@ import gc
 import json
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # a thread that waits does 
 import torch  # noqa: E402
 
 from .bench_table import OVERLAP, Machine, Row, second_of_video, table  # noqa: E402
+from .comfyui import import_comfyui  # noqa: E402
 from .server import peak_memory  # noqa: E402
 
 if TYPE_CHECKING:
@@ -40,11 +40,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--baseline", type=Path, default=BASELINE, help="numbers to compare with")
     options = parser.parse_args(arguments)
 
-    sys.path.insert(0, os.environ["COMFYUI_PATH"])
-    from comfy.cli_args import args
-
-    args.cpu = not torch.cuda.is_available()
-    args.use_pytorch_cross_attention = True
+    import_comfyui(cpu=not torch.cuda.is_available())
     windows, voices = (ALL, [1, 10, 60]) if options.all else (FEW, [10])
     with torch.inference_mode():
         machine, rows = this_machine(options.runs), []

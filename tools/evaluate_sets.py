@@ -4,7 +4,6 @@ the folder REAL. docs/evaluation.md says what is needed and what the numbers mea
 """
 
 import argparse
-import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .comfyui import import_comfyui
 from .evaluate import find_videos
 
 CLIP = 16  # pictures that FVD looks at together
@@ -34,10 +34,7 @@ def main(arguments: list[str]) -> int:
         "--models", type=Path, required=True, help=f"holds inception/{INCEPTION} for FID, i3d/{I3D} for FVD"
     )
     options = parser.parse_args(arguments)
-    sys.path.insert(0, os.environ["COMFYUI_PATH"])
-    from comfy.cli_args import args
-
-    args.cpu = not torch.cuda.is_available()
+    import_comfyui(cpu=not torch.cuda.is_available())
     try:
         run(options.real, options.made, options.models)
     except (OSError, ValueError) as error:

@@ -5,9 +5,9 @@ tells what every other folder of locales/ lacks: a new language is a new folder 
 
 import argparse
 import json
-import os
-import sys
 from pathlib import Path
+
+from .comfyui import import_comfyui
 
 LOCALES = Path(__file__).resolve().parents[1] / "locales"
 SOURCE = "en"
@@ -18,10 +18,7 @@ Texts = dict[str, str]  # VExpressLoader.inputs.reference_net.tooltip -> what is
 
 def main(arguments: list[str]) -> int:
     argparse.ArgumentParser(prog="dev.py locales", description=__doc__).parse_args(arguments)
-    sys.path.insert(0, os.environ["COMFYUI_PATH"])
-    from comfy.cli_args import args
-
-    args.cpu = True
+    import_comfyui()
     from ..vexpress.comfyui.folders import register_model_folder
 
     register_model_folder()

@@ -3,22 +3,21 @@ What each way of sampling faster leaves out and how far it leads away, for docs/
 on the tests' tiny random networks. Run it as `python tools speed` in the environment of dev.py.
 """
 
-import os
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from .comfyui import import_comfyui
+
 TESTS = Path(__file__).resolve().parents[1] / "tests"
 CASE = "steps25"
 
 
 def main(arguments: list[str]) -> int:
-    sys.path[:0] = [os.environ["COMFYUI_PATH"], str(TESTS), str(TESTS / "comfy")]
-    from comfy.cli_args import args
-
-    args.cpu = args.use_pytorch_cross_attention = True
+    import_comfyui()
+    sys.path[1:1] = [str(TESTS), str(TESTS / "comfy")]
     import torch
 
     torch.set_num_threads(1)

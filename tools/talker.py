@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..vexpress.tiny import rule_built_weights
 from . import model_shapes
+from .comfyui import import_comfyui
 from .model_shapes import TALKER
 
 RECIPE = Path(__file__).resolve().parents[1] / "tiny_talker" / "recipe.json"
@@ -50,10 +51,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--threads", type=int, help="(default: as many as the machine has)")
     options = parser.parse_args(arguments)
     require_espeak()
-    sys.path.insert(0, os.environ["COMFYUI_PATH"])
-    from comfy.cli_args import args
-
-    args.cpu = args.use_pytorch_cross_attention = True
+    import_comfyui()
     if options.threads:
         torch.set_num_threads(options.threads)
     options.folder.mkdir(parents=True, exist_ok=True)

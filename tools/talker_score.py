@@ -6,8 +6,6 @@ taught on true pictures first. Prints the numbers beside the ruler's own, and wr
 import argparse
 import itertools
 import json
-import os
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -18,6 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from .comfyui import import_comfyui
 from .example_person import shut
 from .talker import digest, require_espeak
 
@@ -46,10 +45,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--people", type=int, default=PEOPLE)
     options = parser.parse_args(arguments)
     require_espeak()
-    sys.path.insert(0, os.environ["COMFYUI_PATH"])
-    from comfy.cli_args import args
-
-    args.cpu = args.use_pytorch_cross_attention = True
+    import_comfyui()
     options.folder.mkdir(parents=True, exist_ok=True)
     with torch.inference_mode(False), torch.no_grad():
         score(options)

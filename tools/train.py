@@ -1,7 +1,6 @@
 """Trains one stage of V-Express as a JSON file says; docs are in docs/training.md."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import torch
 
 from ..vexpress.training.config import TrainingConfig, load_config
 from ..vexpress.training.processes import is_one_of_several, join, launch, number_of_processes
+from .comfyui import import_comfyui
 
 
 def main(arguments: list[str]) -> int:
@@ -27,12 +27,9 @@ def main(arguments: list[str]) -> int:
 
 
 def train(config: TrainingConfig) -> None:
-    sys.path.insert(0, os.environ["COMFYUI_PATH"])
-    from comfy.cli_args import args
-
-    args.cpu = not torch.cuda.is_available()
-    args.use_pytorch_cross_attention = True  # the one that has gradients and is fast
-    device = join(args.cpu)
+    cpu = not torch.cuda.is_available()
+    import_comfyui(cpu)
+    device = join(cpu)
     from ..vexpress.training import trainer
     from ..vexpress.training.clips import ClipFolder
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 SAMPLE_RATE = 16000  # Hz, what wav2vec2 was trained on
 SLOWEST, FASTEST = 1000, 1_000_000  # Hz, of the sound that comes in
-LOUDEST = 2**32  # whole numbers of 16 or 32 bits are heard as well, and its square is still a float32
+LOUDEST = 100  # some nodes amplify beyond 1; whole numbers of 16 or 32 bits are no voice to a video
 SHORTEST_VOICE = 0.025  # seconds: 400 samples, the receptive field of one wav2vec2 feature
 SILENT = 0.001  # a voice that never is louder is taken for silence: -60 dB
 FULL_SCALE, CLIPPED_SAMPLES = 0.999, 3  # so many samples in a row at the limit have been cut off

@@ -70,6 +70,11 @@ def test_two_detectors_are_named_in_log_and_node(caplog):
     assert "come from a, the driving V-Kps from b" in sentence and sentence in caplog.text
 
 
+def test_detectors_are_not_compared_where_the_drivers_points_are_not_used():
+    result = retargeted(driving=moving_right(5, 1.0, detector="b"), strategy="fix_face")
+    assert result.ui["text"] == ()
+
+
 @pytest.mark.parametrize("frames, expected", [(0, 60), (33, 33)])
 def test_idle_motion_lasts_as_long_as_the_voice_or_as_asked(frames, expected):
     audio = {"waveform": torch.zeros(1, 2, 2 * 44100), "sample_rate": 44100}

@@ -7,7 +7,9 @@ from models import CASES, golden, relative_error, tiny_model, tiny_reference_net
 from pack.nodes import NODES
 from pack.nodes.audio import EncodeAudio
 from pack.nodes.conditioning import Conditioning, EncodeReference
+from pack.nodes.models import IN_DENOISING_UNET, file_input
 from pack.nodes.sampling import Context, Noise, Sampler, SamplerSelect, Scheduler
+from pack.vexpress.comfyui import folders
 from pack.vexpress.comfyui.audio_encoder import load_audio_encoder
 from pack.vexpress.comfyui.audio_projection import load_audio_projection
 from pack.vexpress.kps import Kps
@@ -84,6 +86,22 @@ class KnownVAE:
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         assert pixels.shape == (1, 128, 128, 3)
         return golden("loops")["reference_latents"] / 0.18215
+
+
+@pytest.mark.parametrize(
+    "files, chosen",
+    [
+        (["denoising_unet.bin", "my_motion_module.bin"], "my_motion_module.bin"),
+        (["denoising_unet.bin"], None),
+    ],
+)
+def test_motion_modules_are_looked_for_in_the_unet_where_no_file_is_named_like_them(
+    files, chosen, monkeypatch
+):
+    monkeypatch.setattr(folders, "model_files", lambda: files)
+    socket = file_input("motion_module", "", others=(IN_DENOISING_UNET,))
+    assert socket.default == (chosen or IN_DENOISING_UNET)
+    assert file_input("reference_net", "").default is None
 
 
 def outputs(result) -> tuple:

@@ -79,6 +79,13 @@ def test_windows_that_cannot_work_are_refused(model):
         set_context(model, 8, 8)
 
 
+@pytest.mark.parametrize("shape", [(1, 16, 6, 16, 16), (4, 16, 16)])
+def test_a_latent_of_another_kind_of_model_is_refused_in_a_sentence(model, portrait, shape):
+    positive, negative, _ = clip(portrait, 5)
+    with pytest.raises(ValueError, match="The latent has the shape .*: connect the latent of V-Express Cond"):
+        sample(model, positive, negative, {"samples": torch.zeros(shape)}, seed=0, steps=1, cfg=1.0)
+
+
 def test_a_foreign_latent_is_refused_before_sampling(model, portrait):
     positive, negative, latent = clip(portrait, 5)
     other = {"samples": torch.zeros(6, 4, 16, 16)}

@@ -18,6 +18,7 @@ from ..model.unet import AttentionWeights, VExpressUNet
 from .memoryless import refuse_shared_cache
 
 CONDITION = "vexpress"  # where a CONDITIONING keeps its Condition
+CONNECT_LATENT = "connect the latent of V-Express Conditioning"
 
 
 class Portrait(NamedTuple):
@@ -123,12 +124,16 @@ def kps_images(kps: Kps) -> Tensor:
 
 def check_latents(noise: Tensor, condition: Condition) -> None:
     """Raise where the latents to be sampled, (F, 4, h, w), are not those the condition was made for."""
+    if noise.dim() != 4:
+        raise ValueError(
+            f"The latent has the shape {tuple(noise.shape)}, as those of other video models: {CONNECT_LATENT}."
+        )
     frames, _, height, width = noise.shape
     if (frames, width * 8, height * 8) != (condition.frames, condition.width, condition.height):
         raise ValueError(
             f"The latent has {frames} frames of {width * 8} x {height * 8} pixels, the conditioning "
             f"{condition.frames} of {condition.width} x {condition.height}: "
-            "connect the latent of V-Express Conditioning."
+            f"{CONNECT_LATENT}."
         )
 
 

@@ -8,7 +8,7 @@ import torch
 from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
-from ..schedule import TRAIN_STEPS, reference_noise, trailing_timesteps
+from ..schedule import reference_noise, trailing_timesteps
 from ..wavefront import Band, spans
 from .context import context_of, require_vexpress
 from .ddim import exact_ddim
@@ -22,8 +22,6 @@ NOISE_DTYPES = {"float32": torch.float32, "float16": torch.float16}
 def trailing_sigmas(model: ModelPatcher, steps: int) -> Tensor:
     """Noise levels of `steps` denoising steps and the final 0: (steps + 1,)"""
     require_vexpress(model)
-    if not 1 <= steps <= TRAIN_STEPS:
-        raise ValueError(f"{steps} steps: choose 1 to {TRAIN_STEPS}.")
     sigmas = model.get_model_object("model_sampling").sigmas
     return torch.cat([sigmas[trailing_timesteps(steps)].cpu(), torch.zeros(1)])
 
