@@ -170,10 +170,6 @@ def test_edges_are_smooth():
     assert edge[0] > 0.6 and edge[-1] < 0.1 and 1 <= between.sum() <= 2
 
 
-def test_another_device_is_never_mixed_with_the_cpu():
-    assert all(part.device.type == "meta" for part in draw(identity(1), lively(1), 48, "meta"))
-
-
 def test_all_of_a_picture_is_a_colour():
     for seed in SEEDS:
         images = draw(identity(seed), lively(seed), 96).images

@@ -11,7 +11,6 @@ import csv
 import itertools
 import math
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,7 +19,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..vexpress.tiny import rule_built_weights
 from . import ablation_table, model_shapes
 from .comfyui import import_comfyui
 from .model_shapes import TALKER
@@ -47,7 +45,6 @@ COLUMNS = (
     "seed",
     "equal",
     "images",
-    "seconds",
     "gap",
     "mouth",
     "kps",
@@ -114,24 +111,24 @@ class Bench:
     def run(self, row: Row) -> None:
         done = self._rows_of(row)
         if row.training == "staged" and not done:
-            networks, images, seconds = self._staged(row)
-            self._write([*row, "both", images, round(seconds), *self.test(networks)])
+            networks, images = self._staged(row)
+            self._write([*row, "both", images, *self.test(networks)])
         if row.training == "joint" and (left := {"images", "time"} - {written[4] for written in done}):
             self._joint(row, left)
 
-    def _staged(self, row: Row) -> tuple[object, int, float]:
+    def _staged(self, row: Row) -> tuple[object, int]:
         from ..vexpress.training.stages import begin
 
-        networks, images, seconds = fresh_networks(row.seed), 0, 0.0
+        networks, images = fresh_networks(row.seed), 0
         for stage, (steps, frames) in STAGES.items():
             begin(networks, stage, stage - 1)
             trainer = self._trainer(row, networks, stage, steps, frames)
             with trainer.drawn:
                 for _ in range(steps):
-                    seconds += timed(trainer.take_step)
+                    trainer.take_step()
             images += steps * CLIPS * frames
             networks.load_state_dict(trainer.averaged_weights())
-        return networks, images, seconds
+        return networks, images
 
     def _joint(self, row: Row, left: set[str]) -> None:
         """Everything at once on clips, measured after as many images and after as much time as a staged run has."""
@@ -141,14 +138,13 @@ class Bench:
         begin(networks, 1, 0)
         equal = joint_steps()
         trainer = self._trainer(row, networks, 3, max(equal.values()), FRAMES)
-        seconds = 0.0
         with trainer.drawn:
             for name in sorted(left, key=equal.__getitem__):
                 while trainer.step < equal[name]:
-                    seconds += timed(trainer.take_step)
+                    trainer.take_step()
                 weights = copy.deepcopy(networks)
                 weights.load_state_dict(trainer.averaged_weights())
-                self._write([*row, name, trainer.step * CLIPS * FRAMES, round(seconds), *self.test(weights)])
+                self._write([*row, name, trainer.step * CLIPS * FRAMES, *self.test(weights)])
 
     def _trainer(self, row: Row, networks, stage: int, steps: int, frames: int):
         from ..vexpress.training.config import TrainingConfig
@@ -239,17 +235,10 @@ def told(row: Sequence) -> list[str]:
     return [f"{part:.4g}" if isinstance(part, float) else str(part) for part in row]
 
 
-def timed(work: Callable[[], object]) -> float:
-    """Seconds of this process, which other processes do not lengthen."""
-    started = time.process_time()
-    work()
-    return time.process_time() - started
-
-
 def fresh_networks(seed: int):
     from ..vexpress.training.networks import PARTS, Networks
 
-    parts = {part: rule_built_weights(part, getattr(model_shapes, part)(TALKER)) for part in PARTS}
+    parts = {part: model_shapes.rule_built(part, TALKER) for part in PARTS}
     chance = torch.Generator().manual_seed(seed)
     for weights in parts.values():  # as large as the rule makes them, and others for every seed
         for key, weight in weights.items():

@@ -7,7 +7,6 @@ import torch
 from comfy.model_management import get_torch_device, load_models_gpu, unet_dtype, unet_manual_cast
 from torch import Tensor
 
-from ..vexpress.tiny import rule_built_weights
 from . import model_shapes
 from .bench_table import audio_name, decode_name, step_name
 
@@ -39,7 +38,7 @@ def works(windows: list[tuple[int, int]], seconds: list[int]) -> Iterator[Work]:
 
 
 def weights(name: str) -> dict[str, Tensor]:
-    return rule_built_weights(name, getattr(model_shapes, name)(SIZES))
+    return model_shapes.rule_built(name, SIZES)
 
 
 def voices(lengths: list[int]) -> Iterator[Work]:

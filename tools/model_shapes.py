@@ -3,6 +3,10 @@
 import itertools
 from typing import NamedTuple
 
+from torch import Tensor
+
+from ..vexpress.tiny import rule_built_weights
+
 Shapes = dict[str, list[int]]
 
 
@@ -23,6 +27,11 @@ class Sizes(NamedTuple):
 
 TINY = Sizes((32, 32, 32, 64), 32, (8, 8, 16, 24), 16, 3, 4, 64)
 TALKER = Sizes((32, 64, 64, 64), 32, (8, 8, 16, 32), 32, 2, 4, 64, layers=1, projection_heads=4)
+
+
+def rule_built(part: str, sizes: Sizes) -> dict[str, Tensor]:
+    """Weights for the part that a function below names."""
+    return rule_built_weights(part, globals()[part](sizes))
 
 
 def denoising_unet(sizes: Sizes) -> Shapes:
@@ -146,8 +155,9 @@ def taesd() -> Shapes:
     return _sequence("taesd_encoder", encoder) | _sequence("taesd_decoder", decoder)
 
 
-def ifnet(head: int = 4, channels: int = 2) -> Shapes:
+def ifnet() -> Shapes:
     """RIFE's frame interpolation, which ComfyUI reads at any width."""
+    head, channels = 4, 2
     shapes = _conv("encode.cnn0", 3, 16) | _conv("encode.cnn1", 16, 16) | _conv("encode.cnn2", 16, 16)
     shapes |= _transposed("encode.cnn3", 16, head)
     for i in range(5):
@@ -161,12 +171,13 @@ def ifnet(head: int = 4, channels: int = 2) -> Shapes:
     return shapes
 
 
-def esrgan(channels: int = 3, growth: int = 32, blocks: int = 1) -> Shapes:
-    """Real-ESRGAN, which enlarges four times."""
+def esrgan() -> Shapes:
+    """Real-ESRGAN, which enlarges four times, with one block of 23."""
+    channels, growth = 3, 32
     shapes = _conv("conv_first", 3, channels) | _conv("conv_body", channels, channels)
-    for block, dense, i in itertools.product(range(blocks), range(1, 4), range(1, 6)):
+    for dense, i in itertools.product(range(1, 4), range(1, 6)):
         width = growth if i < 5 else channels
-        shapes |= _conv(f"body.{block}.rdb{dense}.conv{i}", channels + (i - 1) * growth, width)
+        shapes |= _conv(f"body.0.rdb{dense}.conv{i}", channels + (i - 1) * growth, width)
     for name in ("conv_up1", "conv_up2", "conv_hr"):
         shapes |= _conv(name, channels, channels)
     return shapes | _conv("conv_last", channels, 3)

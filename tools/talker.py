@@ -1,22 +1,22 @@
 """
 Teaches the tiny talker from nothing: ears, an autoencoder and the three stages, on drawn people, as
-tiny_talker/recipe.json says. A run that stopped goes on. Writes tiny_talker/talker.safetensors at the end.
+tiny_talker/recipe.json says. A run that stopped goes on. Writes tiny_talker/talker.safetensors.xz at the end.
 """
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..vexpress.tiny import rule_built_weights
 from . import model_shapes
 from .comfyui import import_comfyui
 from .model_shapes import TALKER
@@ -125,7 +125,8 @@ def teach_autoencoder(part: str, recipe: dict, folder: Path) -> None:
         **recipe[part], size=recipe["size"], seed=recipe["seed"], decoder_only=part == "decoder"
     )
     average = teach(autoencoder, config, folder / f"{part}-run.safetensors", _tell)
-    save_file({key: weight.contiguous() for key, weight in average.items()}, output)
+    with made_whole(output) as unfinished:
+        save_file({key: weight.contiguous() for key, weight in average.items()}, unfinished)
 
 
 def teach_stage(step: str, recipe: dict, folder: Path) -> None:
@@ -139,11 +140,13 @@ def teach_stage(step: str, recipe: dict, folder: Path) -> None:
             return
         if step == ONCE_MORE[0]:
             start = folder / SHIPPED
+    if (folder / step / f"step-{recipe[step]['steps']:08d}").exists():
+        return  # before the voices are listened to
     if step == STAGES[0] and not start.exists():
-        start.mkdir()
-        for part in PARTS:
-            weights = rule_built_weights(part, getattr(model_shapes, part)(TALKER))
-            save_file(weights, start / f"{part}.safetensors")
+        with made_whole(start) as unfinished:
+            unfinished.mkdir()
+            for part in PARTS:
+                save_file(model_shapes.rule_built(part, TALKER), unfinished / f"{part}.safetensors")
     config = TrainingConfig(
         stage=int(step.split("_")[1]),
         start=str(start),
@@ -160,35 +163,45 @@ def unpack_shipped(folder: Path) -> None:
     from ..vexpress.training.networks import PARTS, TRAINED_STAGE
     from .talker_file import stored_weights, talker_weights
 
-    if (folder / SHIPPED).exists():
+    if (folder / SHIPPED).exists() and (folder / EARS).exists():
         return
     if (folder / EARS).exists():
         sys.exit(f"{folder} holds a talker of its own: choose another folder for the shipped one.")
-    unfinished = folder / f"{SHIPPED}.unfinished"
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
     weights = talker_weights()
-    for part in PARTS:
-        save_file(weights[part], unfinished / f"{part}.safetensors", {TRAINED_STAGE: "3"})
+    with made_whole(folder / SHIPPED) as unfinished:
+        unfinished.mkdir()
+        for part in PARTS:
+            save_file(weights[part], unfinished / f"{part}.safetensors", {TRAINED_STAGE: "3"})
     for name in (AUTOENCODER, DECODER):
         save_file(stored_weights("vae"), folder / name)
     write_ears(folder, weights["wav2vec2"])
-    os.replace(unfinished, folder / SHIPPED)
 
 
 def write_ears(folder: Path, weights: dict[str, Tensor]) -> None:
     config = json.dumps(model_shapes.wav2vec2_config(TALKER))
     (folder / EARS).with_suffix(".json").write_text(config, encoding="utf-8")
-    save_file({key: weight.contiguous() for key, weight in weights.items()}, folder / EARS)
+    with made_whole(folder / EARS) as unfinished:
+        save_file({key: weight.contiguous() for key, weight in weights.items()}, unfinished)
 
 
-def drawn_people(recipe: dict, folder: Path, coupled: float = 0.0) -> Callable:
+@contextlib.contextmanager
+def made_whole(path: Path) -> Iterator[Path]:
+    """Where to make a file or a folder that takes its name, and its place, when it is done."""
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    yield unfinished
+    if path.is_dir():
+        shutil.rmtree(path)
+    os.replace(unfinished, path)
+
+
+def drawn_people(recipe: dict, folder: Path) -> Callable:
     """The data source of all stages."""
     from ..vexpress.training.drawn import DrawnPeople, spoken
 
     hear, habits = ears(folder), recipe["hearing"]
     voices = [spoken(recipe["seed"] + i, habits["seconds"], hear) for i in range(habits["voices"])]
-    return DrawnPeople(voices, encoder(folder), recipe["size"], coupled)
+    return DrawnPeople(voices, encoder(folder), recipe["size"])
 
 
 def ears(folder: Path) -> Callable[[Tensor], Tensor]:

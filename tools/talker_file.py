@@ -9,7 +9,6 @@ import torch
 from safetensors.torch import load, load_file, save
 from torch import Tensor
 
-from ..vexpress.tiny import rule_built_weights
 from . import model_shapes
 from .model_shapes import TALKER
 
@@ -53,7 +52,7 @@ def write_talker_file(folder: Path) -> None:
 
 def talker_weights() -> dict[str, dict[str, Tensor]]:
     """By network: those of `NETWORKS` under their released names, and `vae` in TAESD's layout."""
-    networks = {name: rule_built_weights(name, getattr(model_shapes, name)(TALKER)) for name in NETWORKS}
+    networks = {name: model_shapes.rule_built(name, TALKER) for name in NETWORKS}
     networks["vae"] = {key: torch.zeros(shape) for key, shape in model_shapes.taesd().items()}
     for name, weights in networks.items():
         for key, weight in stored_weights(name).items():  # the autoencoder's are narrower than the layout

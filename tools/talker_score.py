@@ -32,7 +32,7 @@ PEOPLE = 24
 SEEN_BY = "seen by"  # in the metadata of a ruler
 RULER_STEPS, RULER_BATCH = 600, 32
 LIKENESS_PEOPLE, LIKENESS_EACH = 160, 8
-RULER_PEOPLE, LIKENESS_FIRST = 5 << 26, 6 << 26  # people that nothing else meets
+RULER_PEOPLE, LIKENESS_FIRST = 5 << 26, 6 << 26  # people that were not learnt from
 
 
 def main(arguments: list[str]) -> int:

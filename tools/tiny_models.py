@@ -62,7 +62,7 @@ def write_tiny_landmarker(models: Path) -> None:
 
 
 def tiny_weights(name: str) -> dict[str, Tensor]:
-    return rule_built_weights(name, getattr(model_shapes, name)(TINY))
+    return model_shapes.rule_built(name, TINY)
 
 
 def _hub_names(weights: dict[str, Tensor]) -> dict[str, Tensor]:

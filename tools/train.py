@@ -21,6 +21,10 @@ def main(arguments: list[str]) -> int:
         if number > 1 and not is_one_of_several():
             return launch(number, [sys.executable, *sys.orig_argv[1:]])
         train(config)
+    except torch.OutOfMemoryError:
+        sys.exit(
+            'The memory of the GPU ran out: set "checkpointing": true, "precision": "bfloat16", or fewer clips or frames.'
+        )
     except (OSError, ValueError, FloatingPointError) as error:
         sys.exit(str(error))
     return 0

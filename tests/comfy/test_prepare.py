@@ -50,7 +50,7 @@ def models(tmp_path_factory):
     write_tiny_models(folder)
     write_detector(folder / "insightface" / "models" / "buffalo_l" / "det_10g.onnx")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(folder_paths.folder_names_and_paths, "insightface", ([], set()))
+        patch.setattr(folder_paths, "models_dir", folder_paths.models_dir)
         yield folder
 
 
@@ -273,6 +273,71 @@ def test_a_video_that_was_replaced_leaves_nothing_of_what_it_was(models, videos,
     )  # another video's, not a piece of long
     (videos / "long.mp4").unlink()  # to make room, say
     assert prepared() == ["long.safetensors", "long_0007.safetensors"]
+
+
+@pytest.mark.parametrize("options", [[], ["--size", "72"]], ids=["same options", "others"])
+def test_what_cannot_be_read_just_now_costs_nothing(models, videos, options):
+    film_person(videos / "anna.mp4")
+    out = run_prepare(models, videos)
+    (videos / "anna.mp4").rename(videos / "away")
+    clips = [Clip("anna", videos / "anna.mp4")]  # it was there when the folder was listed
+    prepare(
+        clips, out, Models(None, torch.Tensor.clone, torch.Tensor.clone, {}), Settings(SIZE, False), quiet
+    )
+    assert report_of(out)["anna"][0] == "cannot be read" and (out / "anna.safetensors").exists()
+    (videos / "away").rename(videos / "anna.mp4")
+    run_prepare(models, videos, *options)
+    assert report_of(out)["anna"][0] == ("kept" if options else "kept before")
+
+
+def test_two_videos_never_replace_each_others_clips(models, videos, monkeypatch):
+    monkeypatch.setattr("pack.vexpress.training.pieces.LONGEST", 1.5)  # seconds
+    film_toys(videos / "long.mp4", FACE, frames=2 * FRAMES, move=0.5)
+    film_person(videos / "long_0001.mp4")
+    out = run_prepare(models, videos)
+    made = (out / "long_0001.safetensors").read_bytes()
+    for _ in range(2):
+        report = report_of(out)
+        assert report["long_0000"][0].startswith("kept")
+        with open(out / "report.csv", newline="") as file:
+            taken = [row for row in csv.DictReader(file) if row["result"] == "name taken"]
+        assert [row["file"] for row in taken] == ["long_0001.mp4"]
+        assert (
+            taken[0]["details"] == "long_0001.safetensors is made of long.mp4: rename one of the two videos."
+        )
+        assert (out / "long_0001.safetensors").read_bytes() == made
+        run_prepare(models, videos)
+    (videos / "long.mp4").rename(videos / "longer.mp4")
+    run_prepare(models, videos)
+    assert [result for result, _ in report_of(out).values()] == ["kept"] * 3
+
+
+def test_pictures_at_an_uneven_rate_are_left_out(models, videos):
+    film_person(videos / "even.mp4")
+    with av.open(str(videos / "even.mp4")) as even, av.open(str(videos / "uneven.mp4"), "w") as uneven:
+        copies = {stream.index: uneven.add_stream_from_template(stream) for stream in even.streams}
+        for packet in even.demux():
+            if packet.dts is None:
+                continue
+            if packet.stream.type == "video" and packet.pts * packet.time_base >= 0.5:
+                late = int(0.2 / packet.time_base)
+                packet.pts, packet.dts = packet.pts + late, packet.dts + late
+            packet.stream = copies[packet.stream.index]
+            uneven.mux(packet)
+    (videos / "uneven.kps.json").write_bytes((videos / "even.kps.json").read_bytes())
+    report = report_of(run_prepare(models, videos))
+    assert report["even"][0] == "kept" and report["uneven"][0] == "uneven frame rate"
+    assert "ffmpeg's -fps_mode cfr" in report["uneven"][1]
+
+
+def test_a_name_that_is_not_in_utf_8_is_said_and_the_others_are_prepared(models, videos, capsys):
+    film_person(videos / "anna.mp4")
+    (videos / "anna.mp4").rename(videos / "b\udce4.mp4")
+    film_person(videos / "carl.mp4")
+    film_person(videos / "anna.mp4")
+    out = run_prepare(models, videos)
+    assert [result for result, _ in report_of(out).values()] == ["kept", "cannot be read", "kept"]
+    assert "b\\udce4: cannot be read. Its name is not in UTF-8: rename it." in capsys.readouterr().out
 
 
 def test_a_mirrored_clip_is_what_a_mirrored_video_would_give(models, videos):

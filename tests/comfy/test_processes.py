@@ -120,6 +120,13 @@ def test_a_process_that_fails_takes_the_others_with_it(capfd, monkeypatch):
     assert capfd.readouterr().err == "No clips.\n"
 
 
+def test_a_process_that_the_system_ends_is_said(capfd, monkeypatch):
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    script = "import os, time; time.sleep(60) if os.environ['RANK'] == '0' else os.kill(os.getpid(), 9)"
+    assert launch(2, ["python3", "-c", script]) == -9
+    assert capfd.readouterr().err == "Process 1 was ended by SIGKILL, as happens when memory runs out.\n"
+
+
 @pytest.mark.parametrize(
     "gpus, asked, nccl, number",
     [(0, None, True, 1), (0, 2, False, 2), (4, None, True, 4), (4, 1, True, 1), (4, None, False, 1)],

@@ -1,6 +1,7 @@
 """Runs of training: they learn, stop, go on, and leave files that load."""
 
 import resource
+import shutil
 import sys
 from dataclasses import replace
 from itertools import count
@@ -190,6 +191,21 @@ def test_an_output_of_another_stage_is_refused(config):
     train(config, draw_clip, CPU, quiet)
     with pytest.raises(ValueError, match="holds a run of stage 2: choose another output for stage 3"):
         train(replace(config, stage=3), draw_clip, CPU, quiet)
+
+
+@pytest.mark.parametrize("name", ["trainer.safetensors", "reference_net.safetensors"])
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(path.read_bytes()[:99]), Path.unlink])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_gone_on_from(config, name, damage):
+    train(config, draw_clip, CPU, quiet)
+    newest = newest_checkpoint(Path(config.output))
+    damage(newest / name)
+    with pytest.raises(
+        ValueError, match=f"{newest} is damaged: remove that folder, and the run goes on from"
+    ):
+        train(config, draw_clip, CPU, quiet)
+    shutil.rmtree(newest)
+    train(config, draw_clip, CPU, quiet)
+    assert newest_checkpoint(Path(config.output)) == newest
 
 
 def test_a_full_disk_leaves_the_last_checkpoint(config):

@@ -66,6 +66,7 @@ def test_a_stage_brings_its_habits_and_a_config_may_change_them(tmp_path):
         ({"ema_decay": 1}, "ema_decay is 1; it must be from 0 to below 1."),
         ({"precision": "fp8"}, "precision is fp8; it must be float32 or bfloat16."),
         ({"drop_everything": 0.9, "drop_kps": 0.2}, "must be shares of 1 in all."),
+        ({"lip_weight": float("inf")}, "lip_weight is inf; it must be a finite number."),
         ({"final_rate": 1.5}, "final_rate is 1.5; it must be from 0 to 1."),
         ({"checkpointing": "yes"}, "checkpointing is 'yes'; it must be true or false."),
         ({"tensorboard": 1}, "tensorboard is 1; it must be true or false."),
@@ -79,6 +80,12 @@ def test_a_config_that_is_wrong_says_where(values, said, tmp_path):
     with pytest.raises(ValueError) as error:
         load_config(config_file(tmp_path, GOOD | values))
     assert said in str(error.value)
+
+
+def test_shares_that_are_all_of_the_clips_may_be_rounded(tmp_path):
+    rates = {"drop_everything": 0.05, "drop_reference": 0.55, "drop_kps": 0.3, "drop_both": 0.1}
+    assert sum(rates.values()) > 1
+    assert load_config(config_file(tmp_path, GOOD | rates)).habits.rates == tuple(rates.values())
 
 
 def test_a_config_that_lacks_something_says_what(tmp_path):

@@ -1,1 +1,1 @@
-"""Teaching the networks: a corpus of drawn talking faces."""
+"""Teaching the networks: data, stages and loop; a corpus of drawn talking faces; rulers for what was learnt."""

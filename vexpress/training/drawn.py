@@ -86,24 +86,22 @@ class DrawnPeople:
         encode: Callable[[Tensor], Tensor],
         size: int,
         coupled: float = 0.0,
-        people: int = SEEDS,
         first: int = 0,
     ):
         """
         encode:  pictures to latents, (B, 3, H, W) 0..1 -> (B, 4, H/8, W/8)
         coupled: 0..1, how much of the head's nods comes from the voice
-        people:  how many different ones there are
-        first:   the seed of the first of them
+        first:   the seed of the first of the people
         """
         self.voices, self.encode, self.size, self.coupled = voices, encode, size, coupled
-        self.people, self.first = people, first
+        self.first = first
 
     @torch.no_grad()
     def __call__(self, frames: int, generator: torch.Generator) -> Sample:
         def one_of(number: int) -> int:
             return int(torch.randint(number, (), generator=generator))
 
-        voice, person, moves = self.voices[one_of(len(self.voices))], one_of(self.people), one_of(SEEDS)
+        voice, person, moves = self.voices[one_of(len(self.voices))], one_of(SEEDS), one_of(SEEDS)
         track = motion(moves, voice.mouth, voice.fps, self.coupled)
         start = one_of(len(voice.features) - frames + 1)
         clip = list(range(start, start + frames))

@@ -9,7 +9,7 @@ from . import features
 from .figure import draw_figure
 from .identity import Identity
 from .motion import Motion
-from .placing import Head, Spot, head_of, in_picture, on_device, spot
+from .placing import Head, Spot, as_floats, head_of, in_picture, spot
 
 PIXELS_AT_ONCE = 1 << 17  # on the CPU: what stays in its cache
 EYE_DEPTH, NOSE_DEPTH, MOUTH_DEPTH = 0.72, 1.05, 0.8
@@ -34,21 +34,20 @@ class Landmarks(NamedTuple):
     mouth: Spot
 
 
-def draw(identity: Identity, motion: Motion, size: int, device: torch.device | str = "cpu") -> Drawn:
+def draw(identity: Identity, motion: Motion, size: int) -> Drawn:
     """
     identity: of one person, or of one for each frame
     """
-    device, frames = torch.device(device), len(motion.x)
-    at_once = max(PIXELS_AT_ONCE // size**2, 1) if device.type == "cpu" else frames
+    at_once = max(PIXELS_AT_ONCE // size**2, 1)
     parts = []
-    for first in range(0, frames, at_once):
+    for first in range(0, len(motion.x), at_once):
         chunk = slice(first, first + at_once)
         person = identity if len(identity.skin) == 1 else Identity(*(part[chunk] for part in identity))
-        parts.append(_draw_some(person, Motion(*(track[chunk] for track in motion)), size, device))
+        parts.append(_draw_some(person, Motion(*(track[chunk] for track in motion)), size))
     return Drawn(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
 
-def _draw_some(identity: Identity, motion: Motion, size: int, device: torch.device) -> Drawn:
+def _draw_some(identity: Identity, motion: Motion, size: int) -> Drawn:
     person = _columns(identity)
     head = head_of(motion, size)
     landmarks = landmarks_of(person, head)
@@ -60,16 +59,14 @@ def _draw_some(identity: Identity, motion: Motion, size: int, device: torch.devi
     gaze = features.Gaze(
         *(track.double()[:, None, None] for track in (motion.blink, motion.gaze_x, motion.gaze_y))
     )
-    person, head, landmarks, lips, gaze = (
-        on_device(p, device) for p in (person, head, landmarks, lips, gaze)
-    )
-    picture = torch.empty(len(motion.x), 3, size, size, device=device)
+    person, head, landmarks, lips, gaze = map(as_floats, (person, head, landmarks, lips, gaze))
+    picture = torch.empty(len(motion.x), 3, size, size)
     draw_figure(picture, person, head, lips.open)
     features.draw_nose(picture, person, head, landmarks.nose)
     features.draw_mouth(picture, person, head, landmarks.mouth, lips)
     features.draw_eye(picture, person, head, landmarks.left_eye, gaze, -1)
     features.draw_eye(picture, person, head, landmarks.right_eye, gaze, 1)
-    return Drawn(picture.clamp_(0, 1), kps.float().to(device), box.float().to(device))
+    return Drawn(picture.clamp_(0, 1), kps.float(), box.float())
 
 
 def landmarks_of(person: Identity, head: Head) -> Landmarks:

@@ -17,6 +17,7 @@ QUIET = 1e-4  # of the loud moments' energy: nothing is heard below
 LOUD = 0.95  # quantile of the moments
 SECONDS = (1.0, 8.0)  # of what is listened to at once
 BATCH = 8  # voices
+LEARNING_RATE = 3e-3
 
 
 def untrained(config: dict[str, object], seed: int) -> nn.Module:
@@ -44,7 +45,6 @@ def learn_to_hear(
     voices: list[tuple[Tensor, Tensor]],
     held_out: list[tuple[Tensor, Tensor]],
     steps: int,
-    learning_rate: float = 3e-3,
     tell: Callable[[str], None] = print,
 ) -> float:
     """
@@ -53,8 +53,8 @@ def learn_to_hear(
     """
     ears = nn.Linear(network.config.hidden_size, BANDS)
     parameters = [*network.parameters(), *ears.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, steps, pct_start=0.1)
+    optimizer = torch.optim.AdamW(parameters, lr=LEARNING_RATE, weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, steps, pct_start=0.1)
     for step in range(steps):
         seeds = range(step * BATCH, (step + 1) * BATCH)
         parts = [_cut(*voices[seed % len(voices)], seed) for seed in seeds]

@@ -2,10 +2,11 @@
 
 import itertools
 import math
+from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
-from comfy_api.latest import InputImpl
+from comfy_api.latest import Input, InputImpl
 
 from ..comfyui.video_frames import opened, video_frames
 from .lists import Clip
@@ -54,3 +55,23 @@ def _first_picture(file: Path) -> float:
     with opened(InputImpl.VideoFromFile(str(file))) as container:
         stream = container.streams.video[0]
         return float((stream.start_time or 0) * stream.time_base)
+
+
+def seconds_astray(video: Input.Video, fps: Fraction) -> float:
+    """How far a picture is, at most, from where it would be at an even rate. Nothing is decoded."""
+    start, duration = video.get_active_trim_window()
+    with opened(video) as container:
+        stream = container.streams.video[0]
+        first, end = (int(seconds / stream.time_base) for seconds in (start, start + duration))
+        if first and stream.start_time is not None:
+            container.seek(first, stream=stream)
+        times = []
+        for packet in container.demux(stream):
+            if duration and packet.dts is not None and packet.dts >= end:
+                break
+            if packet.pts is not None and first <= packet.pts and (not duration or packet.pts < end):
+                times.append(packet.pts)
+    zero, unit = min(times, default=0), stream.time_base
+    return max(
+        (abs(float((time - zero) * unit - n / fps)) for n, time in enumerate(sorted(times))), default=0.0
+    )

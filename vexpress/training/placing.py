@@ -58,10 +58,10 @@ def head_of(motion: Motion, size: int) -> Head:
     return Head((MIDDLE[0] + x) * size - 0.5, (MIDDLE[1] + y) * size - 0.5, larger * UNIT * size, *angles)
 
 
-def on_device(places: NamedTuple, device: torch.device) -> NamedTuple:
+def as_floats(places: NamedTuple) -> NamedTuple:
     """As float32, tuples inside too."""
-    moved = (on_device(p, device) if isinstance(p, tuple) else p.float().to(device) for p in places)
-    return tuple(moved) if type(places) is tuple else type(places)(*moved)
+    made = (as_floats(p) if isinstance(p, tuple) else p.float() for p in places)
+    return tuple(made) if type(places) is tuple else type(places)(*made)
 
 
 def spot(head: Head, x: Tensor | float, y: Tensor | float, z: float) -> Spot:

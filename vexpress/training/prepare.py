@@ -21,22 +21,23 @@ from ..crop import Placement, cut, kps_in_crop, place, points_in_crop
 from ..kps import Kps
 from .boxes import lip_boxes
 from .lists import Clip
-from .pieces import Piece, pieces
+from .pieces import Piece, pieces, seconds_astray
 from .prepared import (
     MIRRORED,
     Prepared,
-    is_made_from,
     is_prepared,
     mirrored,
     prepared_of_clips,
+    source_of,
     write_prepared,
 )
-from .report import KEPT, KEPT_BEFORE, LeftOut, Report
+from .report import KEPT, KEPT_BEFORE, LeftOut, Report, printable
 from .stages import STAGES
 from .tracking import Detect, Track, follow, read_track, track_file
 
 BATCH = 8  # frames encoded together
 SHORTEST = max(stage.frames for stage in STAGES.values()) + 1  # a clip and its portrait
+MOST_ASTRAY = 0.05  # seconds: more is seen, and a frame hears two frames more on both sides
 LEAST_DETAIL = 0.5  # of the size: from a smaller square, a clip would be mostly made up
 
 
@@ -76,7 +77,8 @@ def prepare(
         there = prepared_of_clips(out)
         with Report(out / "report.csv") as report:
             for clip in clips:
-                for name, result, details in _results(clip, out, models, settings, there[clip.name]):
+                for said in _results(clip, out, models, settings, there.get(clip.name, set())):
+                    name, result, details = map(printable, said)
                     report.add(name, clip.file, result, details)
                     tell(f"{name}: {result}. {details}".rstrip())
         tell(report.summary)
@@ -88,20 +90,28 @@ def _results(
     """
     Name, result and details of a clip or, if it is long, of each of its pieces.
 
-    there: what may have been made of it before; training learns from all there is, so what fits no longer goes
+    there: what may have been made of it before. Training learns from all there is, so what fits no longer goes, but not
+           because a video that did not change cannot be read just now
     """
     fits: dict[Path, dict[str, str]] = {}
     try:
         for piece in _pieces(clip):
-            fits |= dict.fromkeys(_paths(piece, out), _origin(piece, models, settings))
+            with _readable():
+                origin = _origin(piece, models, settings)
+            fits |= dict.fromkeys(_paths(piece, out), origin)
             try:
-                yield piece.name, *_result(piece, out, models, settings)
+                yield piece.name, *_result(piece, out, models, settings, origin)
             except LeftOut as error:
                 yield piece.name, error.why, str(error)
     except LeftOut as error:
         yield clip.name, error.why, str(error)
+        there = {path for path in there if clip.file and _has_changed(clip.file, source_of(path))}
     for path in there | {*fits}:
-        if not is_prepared(path, fits[path]) if path in fits else is_made_from(path, clip.file):
+        if path in fits:
+            stays = is_prepared(path, fits[path]) or _other_video(path, clip.file)
+        else:
+            stays = not _is_made_from(path, clip.file)
+        if not stays:
             path.unlink(missing_ok=True)
 
 
@@ -112,15 +122,21 @@ def _paths(piece: Piece, out: Path) -> list[Path]:
 def _pieces(clip: Clip) -> list[Piece]:
     if clip.file is None:
         raise LeftOut("no file", "The folder does not hold its video.")
+    if printable(clip.file.name) != clip.file.name:
+        raise LeftOut("cannot be read", "Its name is not in UTF-8: rename it.")
     with _readable():
         return pieces(clip)
 
 
-def _result(piece: Piece, out: Path, models: Models, settings: Settings) -> tuple[str, str]:
-    said = _origin(piece, models, settings)
+def _result(
+    piece: Piece, out: Path, models: Models, settings: Settings, said: dict[str, str]
+) -> tuple[str, str]:
     paths = _paths(piece, out)[: 2 if settings.mirror else 1]
     if all(is_prepared(path, said) for path in paths):
         return KEPT_BEFORE, ""
+    for path in paths:
+        if other := _other_video(path, piece.file):
+            raise LeftOut("name taken", f"{path.name} is made of {other}: rename one of the two videos.")
     with _readable():
         frames = video_frames(piece.video)
         made = _made(piece, frames, models, settings)
@@ -143,6 +159,28 @@ def _state(file: Path) -> str:
     return f"{file.name}, {stat.st_size} bytes, {stat.st_mtime_ns} ns"
 
 
+def _is_made_from(path: Path, video: Path | None) -> bool:
+    """Whether a prepared file is there and was made from a video of that name."""
+    return video is not None and _name_in(source_of(path)) == video.name
+
+
+def _other_video(path: Path, video: Path) -> str | None:
+    """The video beside this one that a file was made from, as `long_0001.mp4` where `long.mp4` has many pieces."""
+    name = _name_in(source_of(path))
+    return name if name not in ("", video.name) and video.with_name(name).exists() else None
+
+
+def _name_in(state: str) -> str:
+    return state.rsplit(", ", 2)[0]
+
+
+def _has_changed(video: Path, source: str) -> bool:
+    try:
+        return _state(video) != source
+    except OSError:  # gone, or out of reach for the moment
+        return False
+
+
 @contextlib.contextmanager
 def _readable() -> Iterator[None]:
     """What goes wrong with one file among thousands leaves out that one."""
@@ -157,6 +195,12 @@ def _made(piece: Piece, frames: VideoFrames, models: Models, settings: Settings)
     sound = video_sound(piece.video)
     if sound is None:
         raise LeftOut("no sound", "The video has no sound track.")
+    if (astray := seconds_astray(piece.video, frames.fps)) > MOST_ASTRAY:
+        raise LeftOut(
+            "uneven frame rate",
+            f"Its pictures stray by {astray:.2f} s from {float(frames.fps):g} a second, so lips would not fit the voice: "
+            "convert it with ffmpeg's -fps_mode cfr.",
+        )
     track = _track(piece, frames, models)
     placement = _placement(track.kps, settings.size)
     kps, lips = _in_crop(track, placement)

@@ -55,9 +55,9 @@ def is_prepared(path: Path, said: dict[str, str]) -> bool:
     return (said | {"version": VERSION}).items() <= _said_in(path).items()
 
 
-def is_made_from(path: Path, video: Path | None) -> bool:
-    """Whether the file is there and was made from a video of that name."""
-    return video is not None and _said_in(path).get("source", "").startswith(f"{video.name}, ")
+def source_of(path: Path) -> str:
+    """The name and the state of the video that the file was made from; "" if it is not there."""
+    return _said_in(path).get("source", "")
 
 
 def _said_in(path: Path) -> dict[str, str]:

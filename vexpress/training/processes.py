@@ -14,6 +14,7 @@ from accelerate import Accelerator
 
 MEETING = "V_EXPRESS_MEETING"  # names the file through which processes find one another, without a port
 SAVED_WITHIN = timedelta(hours=2)  # the others wait while one writes a checkpoint
+KILLED = 9  # what Linux does when memory runs out; Windows has no such signal
 LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
 
 
@@ -49,9 +50,14 @@ def launch(number: int, command: list[str]) -> int:
         try:
             ends = {pool.submit(worker.wait): rank for rank, worker in enumerate(workers)}
             for end in as_completed(ends):
-                if end.result() != 0:
+                if (code := end.result()) != 0:
                     sys.stderr.write(said[ends[end]].read_text(encoding="utf-8", errors="replace"))
-                    return end.result()
+                    if code < 0:
+                        sys.stderr.write(f"Process {ends[end]} was ended by {signal.Signals(-code).name}, ")
+                        sys.stderr.write(
+                            "as happens when memory runs out.\n" if -code == KILLED else "not by an error.\n"
+                        )
+                    return code
             return 0
         finally:
             for worker in workers:

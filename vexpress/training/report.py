@@ -15,6 +15,11 @@ class LeftOut(Exception):
         self.why = why
 
 
+def printable(text: str) -> str:
+    """With what a file's name holds that is not UTF-8 written out."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 class Report:
     """A CSV file that grows as clips are done: the clip, its file, what became of it, and details."""
 
@@ -31,7 +36,7 @@ class Report:
         self._file.close()
 
     def add(self, clip: str, file: Path | None, result: str, details: str) -> None:
-        self._rows.writerow([clip, "" if file is None else file.name, result, details])
+        self._rows.writerow([clip, "" if file is None else printable(file.name), result, details])
         self._file.flush()
         self.counts[result] += 1
 

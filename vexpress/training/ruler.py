@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from .likeness import Likeness
 
 WIDTHS = (16, 32, 64, 96, 128)
+LEARNING_RATE = 2e-3
+AT_ONCE = 64  # pictures
 
 
 class Truth(NamedTuple):
@@ -47,12 +49,11 @@ def calibrate(
     ruler: Ruler,
     batches: Iterator[tuple[Tensor, Truth]],
     steps: int,
-    learning_rate: float = 2e-3,
     tell: Callable[[str], None] = print,
 ) -> None:
     """Learn to read from pictures whose truth is known. batches: endless"""
-    optimizer = torch.optim.AdamW(ruler.parameters(), lr=learning_rate, weight_decay=1e-2)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, steps, pct_start=0.1)
+    optimizer = torch.optim.AdamW(ruler.parameters(), lr=LEARNING_RATE, weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, steps, pct_start=0.1)
     ruler.train()
     for step, (images, truth) in zip(range(steps), batches, strict=False):
         said = ruler(images)
@@ -71,9 +72,9 @@ def calibrate(
 
 
 @torch.no_grad()
-def read(ruler: Ruler, images: Tensor, at_once: int = 64) -> Truth:
+def read(ruler: Ruler, images: Tensor) -> Truth:
     """images: (B, 3, H, W) 0..1"""
-    parts = [ruler(some) for some in images.split(at_once)]
+    parts = [ruler(some) for some in images.split(AT_ONCE)]
     return Truth(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
 

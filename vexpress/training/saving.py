@@ -49,7 +49,11 @@ def save_checkpoint(trainer: "Trainer", output: Path) -> Path:
 
 def restore(trainer: "Trainer", folder: Path) -> None:
     """Make a trainer, whose networks hold a checkpoint's average, what it was when the checkpoint was written."""
-    with safe_open(folder / STATE, "pt") as file:
+    try:
+        state = safe_open(folder / STATE, "pt")
+    except (SafetensorError, FileNotFoundError) as error:
+        raise damaged(folder) from error
+    with state as file:
         told = file.metadata()
         if int(told["stage"]) != trainer.config.stage:
             raise ValueError(
@@ -64,6 +68,12 @@ def restore(trainer: "Trainer", folder: Path) -> None:
             else:
                 trainer.optimizer.state[parameter][kind] = value.to(parameter.device)
     trainer.step = trainer.ema.optimization_step = int(told["step"])
+
+
+def damaged(checkpoint: Path) -> ValueError:
+    return ValueError(
+        f"{checkpoint} is damaged: remove that folder, and the run goes on from the checkpoint before it or begins anew."
+    )
 
 
 def _state(trainer: "Trainer") -> dict[str, Tensor]:

@@ -13,16 +13,15 @@ if TYPE_CHECKING:
 
 
 class Stage(NamedTuple):
-    title: str
     frames: int  # per clip
     clips: int  # per step
     rates: DropRates
 
 
 STAGES = {
-    1: Stage("the picture, from single frames", 1, 8, DropRates(reference=0.1, kps=0.1, both=0.05)),
-    2: Stage("voice and motion", 20, 1, DropRates(reference=0.05, kps=0.05, both=0.05)),
-    3: Stage("everything", 8, 1, DropRates(reference=0.05, kps=0.05, both=0.05)),
+    1: Stage(1, 8, DropRates(reference=0.1, kps=0.1, both=0.05)),  # the picture, from single frames
+    2: Stage(20, 1, DropRates(reference=0.05, kps=0.05, both=0.05)),  # voice and motion
+    3: Stage(8, 1, DropRates(reference=0.05, kps=0.05, both=0.05)),  # everything
 }
 
 VOICE_AND_MOTION = re.compile(r"audio_projection\.|unet\.motion_modules\.|unet\..*\.(attn2|norm2)\.")

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from ..kps import Kps
@@ -31,21 +30,8 @@ class Clip:
     waveform: Tensor
 
 
-def clip(
-    seed: int,
-    voice: Tensor,
-    fps: float,
-    size: int,
-    coupled: float = 0.0,
-    face: int | None = None,
-    device: torch.device | str = "cpu",
-) -> Clip:
-    """
-    voice:   (N,) at 16 kHz, without noise
-    coupled: 0..1, how much of the head's nods comes from the voice
-    face:    seed of who speaks, if it is not the clip's own
-    """
+def clip(seed: int, voice: Tensor, fps: float, size: int) -> Clip:
+    """voice: (N,) at 16 kHz, without noise"""
     mouth = mouth_of(voice, fps)
-    moves = motion(seed, mouth, fps, coupled)
-    images, kps, lip_box = draw(identity(seed if face is None else face), moves, size, device)
+    images, kps, lip_box = draw(identity(seed), motion(seed, mouth, fps), size)
     return Clip(images, Kps(kps, size, size, fps), mouth.opening.float(), mouth.width.float(), lip_box, voice)

@@ -16,7 +16,7 @@ from .clips import BrokenClip, DrawClip, Sample
 from .config import TrainingConfig
 from .log import Measured, TrainingLog, open_curves
 from .networks import Networks, load_networks, trained_stage
-from .saving import newest_checkpoint, restore, save_checkpoint
+from .saving import damaged, newest_checkpoint, restore, save_checkpoint
 from .stable_diffusion import first_parts
 from .stages import begin, trained_parameters
 from .step import Chance, Weights, batch_loss, batched, chance_of_step, draw_chance
@@ -148,7 +148,10 @@ def open_run(
 ) -> Trainer:
     newest = newest_checkpoint(Path(config.output))
     if newest is not None:
-        networks = load_networks(newest).to(device)
+        try:
+            networks = load_networks(newest).to(device)
+        except (ValueError, FileNotFoundError) as error:
+            raise damaged(newest) from error
         trainer = Trainer(networks, config, draw_clip, tell, trained_stage(newest))
         restore(trainer, newest)
         tell(f"Going on from {newest}.")
