@@ -169,7 +169,7 @@ def unpack_shipped(folder: Path) -> None:
         sys.exit(f"{folder} holds a talker of its own: choose another folder for the shipped one.")
     weights = talker_weights()
     with made_whole(folder / SHIPPED) as unfinished:
-        unfinished.mkdir()
+        unfinished.mkdir(parents=True)
         for part in PARTS:
             save_file(weights[part], unfinished / f"{part}.safetensors", {TRAINED_STAGE: "3"})
     for name in (AUTOENCODER, DECODER):

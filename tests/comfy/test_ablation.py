@@ -77,10 +77,10 @@ def test_a_close_up_keeps_points_where_they_are_seen():
 
 def test_the_table_gives_the_mean_of_the_seeds_and_how_far_apart_they_lie(tmp_path):
     measured = [
-        "joint,0,1,1,time,9,9,0,0,2,0.5",
-        "joint,0,3,1,time,9,9,0.01,0.1,2,0.5",
-        "staged,0.15,3,1,both,9,9,0.05,0.2,1.5,0.25",
-        "staged,0.15,3,2,both,9,9,0.15,0.4,2.5,0.75",
+        "joint,0,1,1,time,9,0,0,2,0.5",
+        "joint,0,3,1,time,9,0.01,0.1,2,0.5",
+        "staged,0.15,3,1,both,9,0.05,0.2,1.5,0.25",
+        "staged,0.15,3,2,both,9,0.15,0.4,2.5,0.75",
     ]
     (tmp_path / "ablation.csv").write_text("\n".join([",".join(ablation.COLUMNS), *measured]))
     assert ablation_table.table(tmp_path / "ablation.csv") == [
