@@ -20,7 +20,7 @@ SHORTEST_SENTENCE = 12  # characters of a message that are the same each time
 TEMPLATE = re.compile(r"\*([a-z]+(?:_[a-z]+)+)\*")
 HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
 PICTURE = re.compile(r"!\[[^\]]+\]\(([^)]+)\)")
-FIRST_CELL = re.compile(r"^\| *`(\w+)` *\|", re.MULTILINE)
+FIRST_CELL = re.compile(r"^\| *`(\w+)`(?:（(.+?)）)? *\|", re.MULTILINE)  # an id, and the name in another language
 QUOTED_ERROR = re.compile(r"^- `([^`]+\.)`", re.MULTILINE)  # a whole sentence
 
 every_language = pytest.mark.parametrize("language", LANGUAGES)
@@ -52,7 +52,7 @@ def section(text: str, number: int) -> str:
 
 
 def code_in_first_cells(text: str, number: int) -> list[str]:
-    return sorted(FIRST_CELL.findall(section(text, number)))
+    return sorted(name for name, _ in FIRST_CELL.findall(section(text, number)))
 
 
 @every_language
@@ -82,6 +82,21 @@ def test_a_page_has_a_row_for_every_input_and_output_and_for_nothing_else(node_i
     schema, text = SCHEMAS[node_id], page(node_id, language)
     assert code_in_first_cells(text, INPUTS) == sorted(socket.id for socket in schema.inputs)
     assert code_in_first_cells(text, OUTPUTS) == sorted(socket.display_name for socket in schema.outputs)
+
+
+@every_page
+def test_a_page_names_inputs_and_outputs_as_the_node_shows_them(node_id, language):
+    said, english = (
+        json.loads((ROOT / "locales" / spoken / "nodeDefs.json").read_text(encoding="utf-8"))[node_id]
+        for spoken in (language, ENGLISH)
+    )
+    for number, kind in ((INPUTS, "inputs"), (OUTPUTS, "outputs")):
+        names = {
+            key if kind == "inputs" else english[kind][key]["name"]: socket["name"]
+            for key, socket in said.get(kind, {}).items()
+        }
+        for name, shown in FIRST_CELL.findall(section(page(node_id, language), number)):
+            assert (shown or name) == names[name]
 
 
 @every_page

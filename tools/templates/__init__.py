@@ -19,7 +19,6 @@ WORKFLOWS, SUBGRAPHS = ROOT / "workflows", ROOT / "subgraphs"
 FACE_RESTORER = {  # as its pack describes the nodes of the template face_restorer
     "FaceRestoreModelLoader": {
         "input": {"required": {"model_name": [["codeformer.pth"]]}},
-        "input_order": {"required": ["model_name"]},
         "output": ["FACERESTORE_MODEL"],
         "output_name": ["FACERESTORE_MODEL"],
     },
@@ -32,7 +31,6 @@ FACE_RESTORER = {  # as its pack describes the nodes of the template face_restor
                 "codeformer_fidelity": ["FLOAT", {"default": 0.5}],
             }
         },
-        "input_order": {"required": ["facerestore_model", "image", "facedetection", "codeformer_fidelity"]},
         "output": ["IMAGE"],
         "output_name": ["IMAGE"],
     },

@@ -36,6 +36,7 @@ from .pieces import (
     keep_still,
     load_models,
     load_portrait,
+    load_portrait_and_voice,
     load_voice,
     read_me,
     render,
@@ -53,8 +54,7 @@ TALKING_HEAD = "V-Express Talking Head"
 
 
 def portrait_and_voice(g: Graph) -> None:
-    g.group("Portrait and voice", INPUTS)
-    portrait, voice = load_portrait(g), load_voice(g)
+    portrait, voice = load_portrait_and_voice(g)
     read_me(
         g,
         "A portrait and a voice",
@@ -80,7 +80,7 @@ def driving_video(g: Graph) -> None:
     face = find_face(g, models, portrait, "The portrait's face", "the portrait")
     g.group("The driver's movement", DRIVER)
     frames = g.add("GetVideoComponents", "Frames of the driving video", video=driving)
-    driver = find_kps(g, models, frames["images"], "the driver", face="nearest")
+    driver = find_kps(g, models, frames["images"], "the driver", face="nearest", fps=frames["fps"])
     read_me(
         g,
         "A portrait that moves its head as in a video",
@@ -92,7 +92,9 @@ def driving_video(g: Graph) -> None:
         "**Long videos:** ComfyUI's landmarks need all frames in memory. **Detect V-Kps** (insightface) takes the "
         "video itself and reads it frame by frame: use it for the portrait as well, since the two detectors place "
         "eyes and nose a little differently.",
-        IF_NOT_FOUND,
+        "**If a face is not found**, click *Show advanced inputs* on *Face landmarks of the portrait* (or *of the "
+        "driver*) and lower `min_confidence`, or crop the picture nearer to the face. **If there are several faces**, "
+        "*V-Kps of the portrait* and *V-Kps of the driver* say which one is taken.",
     )
     reference, audio = encode(g, models, face.image, voice)
     kps = retarget(g, face.kps, audio, driving=driver, strategy="follow")
@@ -102,8 +104,7 @@ def driving_video(g: Graph) -> None:
 
 
 def idle_motion_(g: Graph) -> None:
-    g.group("Portrait and voice", INPUTS)
-    portrait, voice = load_portrait(g), load_voice(g)
+    portrait, voice = load_portrait_and_voice(g)
     read_me(
         g,
         "A portrait that moves its head by itself",
@@ -131,8 +132,8 @@ def any_photo_crop_and_paste(g: Graph) -> None:
         "The face is cut out, animated (**Idle Motion** moves the head with the voice) and put back into the photo, "
         "its edges blended and its colours matched. **V-Express Render** and **Paste Face** work piece by piece, so "
         "the clip may be long.",
-        "**If an edge shows**, raise *feather*, or lower *amount* of the movement. **If there are several faces**, "
-        "*V-Kps from Face Landmarks* says which one is taken.",
+        "**If an edge shows**, raise *feather*, or lower *amount* of the movement.",
+        IF_NOT_FOUND,
     )
     models = load_models(g)
     face = find_face(g, models, photo)
@@ -196,8 +197,8 @@ def two_people(g: Graph) -> None:
         "the other; 0.01, and they speak together.\n4. Press **Run**.",
         "The clip ends with the right one's voice. Both faces are cut out, animated and pasted into the same photo. "
         "Their squares must not overlap: where they do, the right one covers the left one.",
-        "*index* of *V-Kps from Face Landmarks* counts faces from the left, from 0. For the other two of four people, "
-        "set 2 and 3.",
+        "*index* of *V-Kps of the left one* and *V-Kps of the right one* counts faces from the left, from 0. For the "
+        "other two of four people, set 2 and 3.",
     )
     models = load_models(g)
     g.group("Who speaks when", EXTRA)
@@ -239,17 +240,17 @@ def _one_of_two(g: Graph, models: Models, face: Face, voice, audio, seed: int):
 
 
 def upscale_and_interpolate(g: Graph) -> None:
-    g.group("Portrait and voice", INPUTS)
-    portrait, voice = load_portrait(g), load_voice(g)
+    portrait, voice = load_portrait_and_voice(g)
     read_me(
         g,
         "Larger pictures, smoother movement",
         CHOOSE,
-        "The frames of V-Express become four times as large (*Upscale Image using Model*), are halved to 1024 pixels "
+        "The frames of V-Express become four times as large (*Upscale Image (using Model)*), are halved to 1024 pixels "
         "(*scale_by* 0.5; 1 keeps all 2048), and get one more between every two (*Run Frame Interpolation Model*). "
         "*V-Express Assemble Video* plays them at **60**: twice the `fps` of Encode Audio, for it is not connected.",
         "**Memory:** every frame takes 50 MB while it is large, so ten seconds take 15 GB. Make longer clips in "
         "pieces.",
+        IF_NOT_FOUND,
     )
     models = load_models(g, UPSCALING, INTERPOLATION)
     upscaler, interpolator = models.extra
@@ -267,8 +268,7 @@ def upscale_and_interpolate(g: Graph) -> None:
 
 
 def face_restorer(g: Graph) -> None:
-    g.group("Portrait and voice", INPUTS)
-    portrait, voice = load_portrait(g), load_voice(g)
+    portrait, voice = load_portrait_and_voice(g)
     read_me(
         g,
         "A face restorer after V-Express",
@@ -302,8 +302,7 @@ def face_restorer(g: Graph) -> None:
 
 
 def ksampler(g: Graph) -> None:
-    g.group("Portrait and voice", INPUTS)
-    portrait, voice = load_portrait(g), load_voice(g)
+    portrait, voice = load_portrait_and_voice(g)
     read_me(
         g,
         "ComfyUI's own sampler",
@@ -312,6 +311,7 @@ def ksampler(g: Graph) -> None:
         "what *V-Express Sampler* gives. Try other samplers, SD 1.5 LoRAs and model patches here: put them between "
         "*Load V-Express* and *KSampler*.",
         "*denoise* stays at 1, since the latent is empty.",
+        IF_NOT_FOUND,
     )
     models = load_models(g)
     face = find_face(g, models, portrait)
@@ -334,8 +334,7 @@ def ksampler(g: Graph) -> None:
 
 
 def low_memory(g: Graph) -> None:
-    g.group("Portrait and voice", INPUTS)
-    portrait, voice = load_portrait(g), load_voice(g)
+    portrait, voice = load_portrait_and_voice(g)
     read_me(
         g,
         "Little memory, any length",
@@ -361,8 +360,7 @@ def low_memory(g: Graph) -> None:
 
 
 def fast_draft(g: Graph) -> None:
-    g.group("Portrait and voice", INPUTS)
-    portrait, voice = load_portrait(g), load_voice(g)
+    portrait, voice = load_portrait_and_voice(g)
     read_me(
         g,
         "A rough draft, soon",
@@ -371,6 +369,7 @@ def fast_draft(g: Graph) -> None:
         "**256** pixels wide, a quarter of the pixels; V-Express was trained at 512, so the face is rougher too.",
         "Use it to find a seed, a crop or a movement. For the final video choose *exact: 25 steps*, and 512 for "
         "*size*, *width* and *height*.",
+        IF_NOT_FOUND,
     )
     models = load_models(g)
     face = find_face(g, models, portrait, size=256)
@@ -383,8 +382,7 @@ def fast_draft(g: Graph) -> None:
 
 
 def half_frame_rate(g: Graph) -> None:
-    g.group("Portrait and voice", INPUTS)
-    portrait, voice = load_portrait(g), load_voice(g)
+    portrait, voice = load_portrait_and_voice(g)
     read_me(
         g,
         "Half the frames, twice as fast",
@@ -396,6 +394,7 @@ def half_frame_rate(g: Graph) -> None:
         "of the sound, at most 1/30 s.",
         "This is a draft: V-Express was trained at 30 frames per second. Look at quick lips, and compare with "
         "*portrait_and_voice*.",
+        IF_NOT_FOUND,
     )
     models = load_models(g, INTERPOLATION)
     face = find_face(g, models, portrait)
@@ -433,8 +432,7 @@ def portrait_voice_and_driving_kps(g: Graph) -> None:
 
 
 def expert(g: Graph) -> None:
-    g.group("Portrait and voice", INPUTS)
-    portrait, voice = load_portrait(g), load_voice(g)
+    portrait, voice = load_portrait_and_voice(g)
     read_me(
         g,
         "Every part by itself",
@@ -479,8 +477,7 @@ def expert(g: Graph) -> None:
 
 
 def talking_head(g: Graph) -> None:
-    g.group("Portrait and voice", INPUTS)
-    portrait, voice = load_portrait(g), load_voice(g)
+    portrait, voice = load_portrait_and_voice(g)
     read_me(
         g,
         "A talking head in one node",

@@ -91,6 +91,11 @@ def load_voice(g: Graph, title: str = "Voice", audio: str = VOICE) -> Node:
     return g.add("LoadAudio", title, audio=audio)
 
 
+def load_portrait_and_voice(g: Graph) -> tuple[Node, Node]:
+    g.group("Portrait and voice", INPUTS)
+    return load_portrait(g), load_voice(g)
+
+
 def load_models(
     g: Graph,
     *extra: tuple[str, str, Model],
@@ -164,10 +169,10 @@ def cut_face(g: Graph, picture: Node | Output, kps: Node, size: int = 512) -> Fa
 
 
 def find_face(
-    g: Graph, models: Models, picture: Node, title: str = "The face", of: str = "", size: int = 512, **options
+    g: Graph, models: Models, picture: Node, title: str = "The face", of: str = "", size: int = 512
 ) -> Face:
     g.group(title, FACE)
-    return cut_face(g, picture, find_kps(g, models, picture, of, **options), size)
+    return cut_face(g, picture, find_kps(g, models, picture, of), size)
 
 
 def encode(

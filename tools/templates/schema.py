@@ -14,6 +14,8 @@ PREVIEWS = {  # the height of what nodes show below their widgets
     "VExpressCropFace": 300,
     "VExpressEncodeAudio": 232,
     "VExpressSampler": 240,
+    "KSampler": 240,
+    "SamplerCustomAdvanced": 240,
     "VExpressRender": 280,
     "VExpressPasteFace": 40,
     "VExpressKpsFromLandmarks": 220,
