@@ -134,6 +134,22 @@ def test_nothing_in_a_workflow_overlaps():
             assert one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
 
 
+@each_workflow
+def test_v_kps_of_a_videos_frames_know_the_videos_frame_rate(path):
+    workflow = read(path)
+    nodes, sources = {n["id"]: n for n in workflow["nodes"]}, {link[0]: link[1] for link in workflow["links"]}
+
+    def linked(node: dict, name: str) -> dict | None:
+        (link,) = (socket["link"] for socket in node["inputs"] if socket["name"] == name)
+        return nodes.get(sources.get(link))
+
+    for node in nodes.values():
+        if node["type"] == "VExpressKpsFromLandmarks":
+            pictures = linked(linked(node, "landmarks"), "image")
+            if pictures["type"] == "GetVideoComponents":
+                assert linked(node, "fps") == pictures
+
+
 def test_comfyui_offers_the_talking_head_as_a_node(server):
     """Without its definition every user would see an error."""
     (offered,) = (
