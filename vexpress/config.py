@@ -57,4 +57,7 @@ def guider_channels(weights: Mapping[str, Tensor]) -> tuple[int, ...]:
 
 def longest_window(weights: Mapping[str, Tensor]) -> int:
     """Frames that the motion modules have positions for, 32 as released."""
-    return min(table.shape[1] for key, table in weights.items() if key.endswith(POSITIONAL_TABLE))
+    tables = [table for key, table in weights.items() if key.endswith(POSITIONAL_TABLE)]
+    if not tables:
+        raise ValueError(f"no {POSITIONAL_TABLE} tells how many frames the motion modules know.")
+    return min(table.shape[1] for table in tables)

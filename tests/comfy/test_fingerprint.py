@@ -1,16 +1,22 @@
 """Two renders are one job if, and only if, they would give the same video."""
 
+import logging
 import os
+import sys
+from collections import deque
 from fractions import Fraction
 from functools import partial
+from pathlib import Path
 
 import comfy.model_sampling
+import numpy as np
 import pytest
 import torch
 from comfy.hooks import WeightHook
 from comfy.patcher_extension import PatcherInjection, WrappersMP
 from comfy_api.torch_helpers import set_torch_compile_wrapper
 from models import GreyVAE, tiny_model
+from pack.vexpress.comfyui import fingerprint as fingerprints
 from pack.vexpress.comfyui.clip import Clip
 from pack.vexpress.comfyui.context import set_context
 from pack.vexpress.comfyui.fingerprint import fingerprint, vae_identity
@@ -152,6 +158,14 @@ def sampling(prediction: type):
         (Fraction(25), Fraction(30)),
         (WeightHook(strength_model=0.5), WeightHook(strength_model=1.0)),
         (WeightHook(strength_clip=0.5), WeightHook(strength_clip=1.0)),
+        (np.float32(0.5), np.float32(0.8)),
+        (np.zeros(3), np.ones(3)),
+        (np.zeros(3), np.zeros((3, 1))),
+        (np.arange(2000), np.arange(2000)[::-1]),
+        (range(3), range(4)),
+        (Path("a"), Path("b")),
+        (deque([1]), deque([2])),
+        (logging, sys),
         (partial(max, 1), partial(max, 2)),
         (partial(max, key=abs), partial(max, key=len)),
         (sampling(comfy.model_sampling.EPS), sampling(comfy.model_sampling.V_PREDICTION)),
@@ -168,6 +182,50 @@ def test_values_are_told_apart(one, other):
 def test_equal_values_are_equal():
     assert fingerprint(torch.arange(6).view(2, 3).T) == fingerprint(torch.tensor([[0, 3], [1, 4], [2, 5]]))
     assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+    assert fingerprint(np.arange(6).reshape(2, 3).T) == fingerprint(np.array([[0, 3], [1, 4], [2, 5]]))
+    assert fingerprint(object()) == fingerprint(object())
     endless = []
     endless.append(endless)
     assert fingerprint(endless) == fingerprint(endless)
+
+
+def test_what_leads_into_the_whole_program_ends():
+    """As a patch does that was defined in a function with an import of its own."""
+    import asyncio
+
+    def patch():
+        return asyncio, unset, logging.getLogger("x"), server
+
+    class Server:
+        loop, modules = asyncio.get_event_loop_policy(), sys.modules
+
+    server = Server()
+    server.here, server.handlers, server.more = server, [patch] * 3, vars(asyncio)
+    assert fingerprint(patch) == fingerprint(patch)
+    unset = None
+
+
+def test_an_object_that_many_hold_is_told_once():
+    shared = [WeightHook()]
+    for _ in range(60):  # each holds the one before twice: 2^60 ways lead to the first
+        hook = WeightHook()
+        hook.first, hook.second = shared[-1], shared[-1]
+        shared.append(hook)
+    assert fingerprint(shared[-1]) == fingerprint(shared[-1])
+
+
+def test_another_version_of_the_pack_makes_another_job(monkeypatch, tmp_path):
+    before = fingerprint(1)
+    (tmp_path / "pyproject.toml").write_text('[project]\nversion = "9.9.9"\n')
+    monkeypatch.setattr(fingerprints, "PROJECT", tmp_path / "pyproject.toml")
+    assert fingerprint(1) != before
+
+
+def test_a_second_model_that_a_patch_uses_counts(checkpoints, conditions):
+    def guided_by(weaker):
+        model = tiny_model(checkpoints)
+        model.set_model_sampler_post_cfg_function(lambda args: (args["denoised"], weaker)[0])
+        return job(model, conditions)
+
+    assert guided_by(tiny_model(checkpoints)) == guided_by(tiny_model(checkpoints))
+    assert guided_by(tiny_model(checkpoints)) != guided_by(lora(0.5)(tiny_model(checkpoints)))

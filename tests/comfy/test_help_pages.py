@@ -20,7 +20,9 @@ SHORTEST_SENTENCE = 12  # characters of a message that are the same each time
 TEMPLATE = re.compile(r"\*([a-z]+(?:_[a-z]+)+)\*")
 HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
 PICTURE = re.compile(r"!\[[^\]]+\]\(([^)]+)\)")
-FIRST_CELL = re.compile(r"^\| *`(\w+)`(?:（(.+?)）)? *\|", re.MULTILINE)  # an id, and the name in another language
+FIRST_CELL = re.compile(
+    r"^\| *`(\w+)`(?:（(.+?)）)? *\|", re.MULTILINE
+)  # an id, and the name in another language
 QUOTED_ERROR = re.compile(r"^- `([^`]+\.)`", re.MULTILINE)  # a whole sentence
 
 every_language = pytest.mark.parametrize("language", LANGUAGES)

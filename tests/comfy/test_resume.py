@@ -1,5 +1,6 @@
 """A render that broke off goes on where it ended, and its video is the one it would have been."""
 
+import errno
 import itertools
 import logging
 import re
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from models import GreyVAE
+from pack.vexpress.comfyui import budget, unfinished
 from pack.vexpress.comfyui import clip as clips
 from pack.vexpress.comfyui import render as rendering
 from pack.vexpress.comfyui.folders import unfinished_renders
@@ -277,6 +279,32 @@ def test_a_state_that_cannot_be_used_is_named_and_the_render_starts_anew(
     assert f"{said}" in caplog.text and "starts anew" in caplog.text
 
 
+@pytest.mark.parametrize("reader", ["state", "part"])
+def test_a_disk_that_cannot_be_read_for_a_moment_costs_nothing(
+    reader, short_windows, conditions, undisturbed, cancel, monkeypatch
+):
+    cancel(11)
+    with pytest.raises(comfy.model_management.InterruptProcessingException):
+        render(short_windows, conditions)
+    (folder,) = unfinished_renders().iterdir()
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+
+    def broken(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        if reader == "state":
+            patch.setattr(unfinished, "load", broken)
+        else:
+            patch.setattr(av, "open", broken)
+        with pytest.raises(
+            OSError, match=f"{folder} cannot be read just now .*: run the same job again, or delete"
+        ):
+            render(short_windows, conditions)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+    assert torch.equal(pictures(render(short_windows, conditions)), undisturbed[False])
+
+
 def test_parts_that_the_state_does_not_know_of_are_replaced(short_windows, conditions, undisturbed, cancel):
     """As after a crash between writing a part and saving the state."""
     cancel(8)
@@ -313,6 +341,17 @@ def test_a_render_that_cannot_fit_is_refused_before_it_starts(short_windows, sma
         ValueError, match="The render needs about .* GB of disk, and the one that holds .* has"
     ):
         render(short_windows, (positive, negative, latent))
+
+
+def test_the_temporary_disk_needs_room_for_the_whole_video_alone(short_windows, conditions, monkeypatch):
+    positive, negative, latent = conditions
+    job = clips.Clip(short_windows, positive, negative, latent["samples"], 3, 2, 2.0)
+    parts, whole = budget.disk_needed(job, CRF)
+    asked = []
+    monkeypatch.setattr(rendering, "check_disk", lambda needed, place: asked.append((needed, place)))
+    render(short_windows, conditions)
+    assert asked[0] == (parts + whole, unfinished_renders())
+    assert asked[1][0] == whole and asked[1][1].parent == Path(folder_paths.get_temp_directory())
 
 
 def test_an_output_folder_that_may_not_be_written_is_named(short_windows, conditions, monkeypatch):

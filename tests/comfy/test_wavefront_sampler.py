@@ -1,14 +1,20 @@
 """The wavefront inside ComfyUI gives the latents of ComfyUI's own windowed loop, bit for bit."""
 
+import logging
+
 import comfy.model_management
 import comfy.sample
 import pytest
 import torch
+from comfy.context_windows import IndexListContextWindow
+from comfy_extras.nodes_context_windows import ContextWindowsManualNode
 from models import CASES, golden, relative_error
-from pack.vexpress.comfyui.context import set_context
+from pack.vexpress.comfyui.context import context_of, set_context
 from pack.vexpress.comfyui.ddim import exact_ddim
+from pack.vexpress.comfyui.model import PerCond
 from pack.vexpress.comfyui.sampling import sample, trailing_sigmas
 from pack.vexpress.comfyui.wavefront import Wavefront
+from pack.vexpress.kps import Kps
 from pack.vexpress.schedule import reference_noise
 from pack.vexpress.wavefront import Band, spans
 from test_sampling import ENCODER_DRAWS, LOOP, clip, sample_with
@@ -89,6 +95,26 @@ def test_guidance_that_shows_the_model_other_frames_is_refused(model, portrait):
     (guided,) = SelfAttentionGuidance.execute(model, 0.5, 2.0).args
     with pytest.raises(ValueError, match="other frames than those being denoised.*Sampler Select"):
         sample(guided, positive, negative, latent, seed=0, steps=1, cfg=2.0)
+
+
+def test_settings_of_comfyuis_windows_that_are_not_taken_are_said(model, caplog):
+    with caplog.at_level(logging.WARNING):
+        context_of(set_context(model, 4, 1))
+        assert not caplog.text
+        assert context_of(
+            ContextWindowsManualNode.execute(model, 4, 1, "standard_static", 1, False, "flat", 0, False).args[
+                0
+            ]
+        )
+    assert "Of ComfyUI's context windows only length and overlap are taken here" in caplog.text
+
+
+def test_a_frame_that_comfyui_puts_before_a_window_has_its_own_v_kps(model):
+    track = Kps(torch.arange(9.0).view(9, 1, 1).expand(9, 3, 2), 128, 128)
+    window = IndexListContextWindow([4, 5, 6], dim=0, total_frames=9)
+    window.causal_anchor_index = 3
+    seen = model.model.resize_cond_for_context_window("kps", PerCond(track), window, None, None).cond
+    assert seen.points[:, 0, 0].tolist() == [3, 4, 5, 6]
 
 
 def test_a_context_of_comfyuis_own_is_checked_too(model, portrait):

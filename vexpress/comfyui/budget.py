@@ -25,11 +25,12 @@ def memory_needed(clip: Clip) -> int:
     return maps + alive * channels * height * width * clip.sigmas.itemsize
 
 
-def disk_needed(clip: Clip, crf: int) -> int:
-    """Bytes of the parts that are still to be written, and as much for all of them joined."""
+def disk_needed(clip: Clip, crf: int) -> tuple[int, int]:
+    """Bytes of the parts that are still to be written, and of all of them joined."""
     *_, height, width = clip.window.shape
     band = clip.band
-    return video_bytes(2 * band.num_frames - band.released, 8 * width, 8 * height, crf)
+    left = band.num_frames - band.released
+    return tuple(video_bytes(frames, 8 * width, 8 * height, crf) for frames in (left, band.num_frames))
 
 
 def check_memory(clip: Clip, needed: int) -> None:
@@ -53,15 +54,15 @@ def check_pictures(frames: int, width: int, height: int) -> None:
         )
 
 
-def check_disk(needed: int, *places: Path) -> None:
-    """places: where something of it goes; they need not exist yet"""
-    for folder in map(_existing, places):
-        total, _, free = shutil.disk_usage(folder)
-        if total and needed > free:  # 0 in all: a file system that does not tell
-            raise ValueError(
-                f"The render needs about {in_bytes(needed)} of disk, and the one that holds {folder} has "
-                f"{in_bytes(free)} left: free some space."
-            )
+def check_disk(needed: int, place: Path) -> None:
+    """place: where it goes, which need not exist yet"""
+    folder = _existing(place)
+    total, _, free = shutil.disk_usage(folder)
+    if total and needed > free:  # 0 in all: a file system that does not tell
+        raise ValueError(
+            f"The render needs about {in_bytes(needed)} of disk, and the one that holds {folder} has "
+            f"{in_bytes(free)} left: free some space."
+        )
 
 
 def _existing(path: Path) -> Path:

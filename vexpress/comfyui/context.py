@@ -6,6 +6,7 @@ from comfy.patcher_extension import WrappersMP
 
 from .model import VExpress
 from .oom import evaluate_conds_apart
+from .tell import warn
 
 LENGTH, OVERLAP = 24, 4  # frames, as released
 
@@ -50,6 +51,11 @@ def context_of(model: ModelPatcher) -> tuple[int, int]:
         (LENGTH, OVERLAP) if handler is None else (handler.context_length, handler.context_overlap)
     )
     _check(model, length, overlap)
+    if not isinstance(handler, (VExpressWindows, type(None))):
+        warn(
+            "Of ComfyUI's context windows only length and overlap are taken here, and windows are averaged evenly. "
+            "V-Express Context sets them without this warning; with KSampler all of their settings count."
+        )
     return length, overlap
 
 

@@ -21,7 +21,7 @@ def encode_audio(
     waveform, sample_rate = voice_of(audio)
     frames = voice_frames(waveform, sample_rate, fps, frames)
     voice = prepare_waveform(waveform, sample_rate, frames, fps)
-    features = encoder.encode_audio(voice[None, None], SAMPLE_RATE)["encoded_audio"][0]
+    features = encoder.encode_audio(voice[None, None], SAMPLE_RATE)["encoded_audio"][0].float().cpu()
     _check_width(features, projection.config.feature_width)
     require_finite(
         features, f"audio_encoder{MAKES_NAN} Load V-Express Audio Encoder loads it in full precision."

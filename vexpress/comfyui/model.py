@@ -89,7 +89,9 @@ class VExpress(BaseModel):
     ):
         if cond_key == "kps" and cond_value.cond is not None:
             track = cond_value.cond
-            return PerCond(replace(track, points=track.points[window.index_list]))
+            return PerCond(
+                replace(track, points=window.get_tensor(track.points, dim=0))
+            )  # of ComfyUI's anchor too
         return cond_value if isinstance(cond_value, PerCond) else None
 
     def _apply_model(

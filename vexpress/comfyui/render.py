@@ -29,7 +29,7 @@ from .unfinished import UnfinishedRender, kept_in, others
 from .video_sound import audio_sound
 from .video_writer import CRF, Sound, join_videos, write_video
 
-SAVE_SECONDS = 20  # so much work is lost at most
+SAVE_SECONDS = 20  # so much denoising is lost at most
 
 
 def render(
@@ -113,13 +113,14 @@ class Rendering:
         """Say what is to be done, and refuse what cannot fit, before anything is computed."""
         band, window = self.clip.band, self.clip.window
         height, width = (8 * side for side in window.shape[2:])
-        memory, disk = memory_needed(self.clip), disk_needed(self.clip, self.crf)
+        memory, (parts, whole) = memory_needed(self.clip), disk_needed(self.clip, self.crf)
         self._say(
             f"{band.num_frames} frames of {width}x{height} pixels in {len(band.windows)} windows and {band.steps} steps: "
-            f"at least {in_bytes(memory)} of memory beside the models, about {in_bytes(disk)} of disk."
+            f"at least {in_bytes(memory)} of memory beside the models, about {in_bytes(parts + whole)} of disk."
         )
         check_memory(self.clip, memory)
-        check_disk(disk, unfinished_renders(), temp_file(".mp4"))
+        check_disk(parts + whole, unfinished_renders())  # where Save Video copies it to
+        check_disk(whole, temp_file(".mp4"))
         if self.clip.done:
             self._say("The same pictures were rendered before: they are taken, with the sound of now.")
         elif band.evaluations:
@@ -220,6 +221,6 @@ def decoded(vae, latents: Tensor, first: int = 0) -> Iterator[Tensor]:
         require_finite(
             picture,
             f"The VAE gives frame {frame} as NaN, which would be black: load sd-vae-ft-mse, "
-            "or start ComfyUI with --fp32-vae.",
+            "or start ComfyUI with --fp32-vae. With another VAE the render begins anew.",
         )
         yield picture

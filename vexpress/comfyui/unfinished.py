@@ -25,7 +25,7 @@ from .video_writer import count_frames
 
 STATE = "state.safetensors"
 FINISHED = "finished"  # a file beside it
-MOST_STATE = 8 << 30  # bytes: a thousand steps of the largest picture
+MOST_STATE = 32 << 30  # bytes: a thousand steps of 2048 pixels
 
 
 @contextlib.contextmanager
@@ -56,12 +56,20 @@ class UnfinishedRender:
         self.folder = folder
 
     def load(self) -> dict[str, Tensor]:
-        """The state an earlier try has left, {} if there is none; files that it does not know of are removed."""
+        """
+        The state an earlier try has left, {} if there is none or it is damaged; files that it does not know of are removed.
+        Nothing is where the disk is to blame, or somebody who has a file open: that may pass.
+        """
         if self.folder.is_symlink():  # nothing is removed elsewhere
             self.folder.unlink()
         if not self.folder.is_dir():
             return {}
-        state = self._load()
+        try:
+            state = self._load()
+        except OSError as error:
+            raise OSError(
+                f"{self.folder} cannot be read just now ({error}): run the same job again, or delete it to start anew."
+            ) from error
         known = {self.part(number) for number in range(len(state.get("parts", ())))}
         for file in {*self.folder.iterdir()} - known:
             if file.is_dir() and not file.is_symlink():
@@ -81,7 +89,7 @@ class UnfinishedRender:
                 raise ValueError("its parts are no list of whole numbers.")
         except FileNotFoundError:
             return {}
-        except (SafetensorError, LookupError, OSError, ValueError) as error:
+        except (SafetensorError, LookupError, ValueError) as error:
             warn(f"{path} is damaged ({error}): the render starts anew.")
             return {}
         for number, frames in enumerate(state["parts"].tolist()):
@@ -118,8 +126,9 @@ class UnfinishedRender:
         with contextlib.suppress(OSError):  # the video itself is safe
             (self.folder / FINISHED).touch()
         for mark in self.folder.parent.glob(f"*/{FINISHED}"):
-            if mark.parent != self.folder and not is_taken(lock_of(mark.parent)):
-                shutil.rmtree(mark.parent, ignore_errors=True)
+            if mark.parent != self.folder:
+                with contextlib.suppress(Taken, OSError), alone(lock_of(mark.parent)):
+                    shutil.rmtree(mark.parent, ignore_errors=True)
 
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -158,11 +158,11 @@ def _packets(parts: list[Path], rate: Fraction) -> Iterator[tuple[int, av.Packet
 
 
 def count_frames(path: Path) -> int:
-    """Whole pictures in a video of VideoWriter; 0 if it cannot be read."""
+    """Whole pictures in a video of VideoWriter; 0 if it is gone or damaged. Raises OSError if it cannot be read."""
     try:
         with av.open(path) as video:  # its header promises pictures that may be cut off
             return sum(packet.size > 0 and not packet.is_corrupt for packet in video.demux(video=0))
-    except (OSError, ValueError, IndexError):
+    except (FileNotFoundError, ValueError, IndexError):  # one is PyAV's InvalidDataError
         return 0
 
 
