@@ -16,7 +16,7 @@ from pack.vexpress.comfyui.loader import (
     part_of,
 )
 from pack.vexpress.comfyui.unet_keys import convert_unet
-from pack.vexpress.config import UNetConfig
+from pack.vexpress.config import UNetConfig, longest_window
 from pack.vexpress.keys import load_weights
 from pack.vexpress.model.reference import ReferenceNet
 from pack.vexpress.model.unet import AttentionWeights, unet_arguments
@@ -112,6 +112,11 @@ def test_a_missing_and_a_truncated_file_are_named(checkpoints, tmp_path):
         (tmp_path / name).write_bytes(whole[: len(whole) // 2])
         with pytest.raises(ValueError, match=f"{name} is damaged"):
             LoadedReferenceNet(str(tmp_path / name))
+
+
+def test_motion_modules_without_positions_are_refused_in_a_sentence():
+    with pytest.raises(ValueError, match="no pos_encoder.pe tells how many frames the motion modules know"):
+        longest_window({"motion_modules.weight": torch.zeros(1)})
 
 
 def test_learnt_positions_are_refused_rather_than_ignored(checkpoints, tmp_path):

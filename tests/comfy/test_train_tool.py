@@ -5,6 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+import torch
+from pack.tools import train
 from random_clips import write_video
 
 ROOT = Path(__file__).parents[2]
@@ -35,3 +38,14 @@ def test_a_stage_without_the_one_before_is_one_sentence(checkpoints, tmp_path):
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert done.stderr.strip().startswith("Stage 2 continues stage 1")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_gpu_whose_memory_runs_out_is_one_sentence(monkeypatch, tmp_path):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(train, "train", full)
+    config = dict(stage=1, start="a", data="videos", output="out", steps=1)
+    (tmp_path / "train.json").write_text(json.dumps(config))
+    with pytest.raises(SystemExit, match='^The memory of the GPU ran out: set "checkpointing": true'):
+        train.main([str(tmp_path / "train.json")])

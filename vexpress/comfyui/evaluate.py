@@ -106,16 +106,13 @@ def evaluate(video: Input.Video, against: Against, selection: Selection, min_sco
             f"The real clip has {float(real_frames.fps):g} frames per second, the video {float(frames.fps):g}: jerk and "
             "flicker of the real clip are not computed, for they depend on the rate."
         )
+    comparable = in_step and not found  # else another detector looks at the real clip
     numbers = [
         *kps_dis.numbers(),
         *([] if found else kps_dis.missed.mean("missed faces", "%", 1)),
         *made.jerk.pixels.mean("jerk", "px/frame/frame"),
         *asked_jerk.pixels.mean("jerk asked for", "px/frame/frame"),
-        *(
-            []
-            if found or not in_step
-            else imitated.jerk.pixels.mean("jerk of the real clip", "px/frame/frame")
-        ),
+        *(imitated.jerk.pixels.mean("jerk of the real clip", "px/frame/frame") if comparable else []),
         *made.flicker.levels.mean("flicker", "of 255"),
         *(imitated.flicker.levels.mean("flicker of the real clip", "of 255") if in_step else []),
         *likeness.numbers(),
